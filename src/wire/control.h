@@ -1,0 +1,169 @@
+// The control plane's messages: typed values carried as MessagePack maps in the payload of a
+// kControl message. Unknown fields are skipped (a newer minor version may add some), missing or
+// ill-typed ones are a DecodeError. Depth, counts and string lengths are limited before anything is
+// allocated.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <ps/options.h>
+
+#include "base/buffer.h"
+#include "wire/header.h"
+
+namespace ps::wire {
+
+struct ControlLimits {
+  static constexpr std::size_t kDepth = 8;
+  static constexpr std::size_t kValues = 1 << 20;       // in one message
+  static constexpr std::size_t kStringBytes = 1 << 16;  // each
+  static constexpr std::size_t kParameters = 1 << 16;
+  static constexpr std::size_t kDimensions = 8;
+};
+
+// A named tensor as its worker registered it.
+struct ParameterInfo {
+  std::string name;
+  std::vector<std::int64_t> shape;  // fp32; each dimension >= 1
+  ParameterKind kind = ParameterKind::kTrained;
+  bool operator==(const ParameterInfo&) const = default;
+};
+
+struct ModelInfo {
+  std::uint16_t id = 0;
+  std::string name;
+  ModelOptions options;
+  std::vector<ParameterInfo> parameters;  // in registration order, which is their priority
+  std::vector<std::uint32_t>
+      placement;       // shard of each chunk, in the order of cluster::chunks_of()
+  bool ready = false;  // every shard has allocated it
+};
+
+struct WorkerInfo {
+  enum class State : std::uint8_t { kAbsent, kAlive, kDead, kLeft };
+  std::uint32_t incarnation = 0;
+  State state = State::kAbsent;
+  bool operator==(const WorkerInfo&) const = default;
+};
+
+struct ShardInfo {
+  std::string endpoint;
+  std::uint32_t incarnation = 0;
+  bool operator==(const ShardInfo&) const = default;
+};
+
+// Everything the scheduler has decided, in one versioned document: it is the only thing it
+// broadcasts. A node acts on what differs from the last view it saw; a lost view is sent again when
+// a heartbeat names an older revision.
+struct View {
+  enum class Phase : std::uint8_t { kGathering, kRunning, kStopping };
+  std::uint64_t revision = 0;
+  std::uint32_t generation = 0;  // changes with any change of members
+  Phase phase = Phase::kGathering;
+  bool failed = false;  // kStopping because something went wrong: reason says what
+  std::string reason;
+  std::vector<WorkerInfo> workers;
+  std::vector<ShardInfo> shards;
+  std::vector<ModelInfo> models;
+};
+
+// --- node -> scheduler; each may be repeated without harm until it is answered
+// -------------------------------
+
+struct Join {
+  Role role = Role::kWorker;
+  std::uint32_t index = 0;
+  std::uint64_t nonce = 0;  // tells a repeated Join from a restarted node
+  std::string endpoint;     // a shard's
+  std::string build;        // of the sender, for the error text
+};
+
+struct Register {  // answered by a View with the model ready, or Refused
+  std::string name;
+  ModelOptions options;
+  std::vector<ParameterInfo> parameters;
+};
+
+struct Allocated {  // a shard has the model's memory
+  std::uint16_t model = 0;
+};
+
+struct Heartbeat {
+  std::uint64_t revision = 0;  // of the last view seen
+  std::uint64_t step = 0;
+  std::string phase;  // what the node is doing, for people
+};
+
+struct Collective {         // sum over ranks (an empty one is a barrier)
+  std::uint64_t index = 0;  // the caller's how-manieth
+  std::vector<double> values;
+};
+
+struct LeaseRequest {  // asks for the next block of samples; `index` as in Collective
+  std::uint64_t index = 0;
+  std::uint64_t stream = 0;  // which samples() loop of the program, counted from 0
+  std::uint64_t dataset_size = 0;
+  std::uint64_t block = 0;  // samples
+  std::uint64_t epochs = 0;
+};
+
+struct Leave {
+  bool failed = false;
+  std::string reason;
+};
+
+// --- scheduler -> node
+// ---------------------------------------------------------------------------------------
+
+struct Joined {
+  std::uint32_t incarnation = 0;
+};
+
+struct Refused {
+  std::uint32_t code = 0;  // ps::ErrorCode
+  std::string text;
+};
+
+struct HeartbeatAck {
+  std::uint64_t revision = 0;
+};
+
+struct CollectiveResult {
+  std::uint64_t index = 0;
+  std::vector<double> values;
+};
+
+struct LeaseGrant {
+  std::uint64_t index = 0;
+  bool done =
+      false;  // every sample of every epoch has been handed out and none is left to take over
+  std::uint64_t epoch = 0;
+  std::uint64_t begin = 0;  // positions [begin, end) in the epoch's permutation
+  std::uint64_t end = 0;
+};
+
+using Control = std::variant<Join,
+                             Register,
+                             Allocated,
+                             Heartbeat,
+                             Collective,
+                             LeaseRequest,
+                             Leave,
+                             Joined,
+                             Refused,
+                             HeartbeatAck,
+                             CollectiveResult,
+                             LeaseGrant,
+                             View>;
+
+Buffer encode_control(const Control& control);
+std::variant<Control, DecodeError> decode_control(std::span<const std::byte> payload);
+
+// A short name for logs: "join", "view", ...
+const char* control_name(const Control& control) noexcept;
+
+}  // namespace ps::wire
