@@ -11,7 +11,11 @@ pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
 pkg_check_modules(libzmq REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
+# What a program linked with the static library must link too; cmake/ps-config.cmake.in finds the same.
+add_library(ps_link_dependencies INTERFACE)
+target_link_libraries(ps_link_dependencies INTERFACE Threads::Threads PkgConfig::libzmq spdlog::spdlog ZLIB::ZLIB
+                                                     PkgConfig::xxhash)
+
 add_library(ps_dependencies INTERFACE)
-target_link_libraries(ps_dependencies INTERFACE Threads::Threads cppzmq PkgConfig::libzmq Eigen3::Eigen
-                      nlohmann_json::nlohmann_json spdlog::spdlog ZLIB::ZLIB CLI11::CLI11
-                      PkgConfig::tomlplusplus PkgConfig::xxhash)
+target_link_libraries(ps_dependencies INTERFACE ps_link_dependencies cppzmq Eigen3::Eigen CLI11::CLI11
+                                                nlohmann_json::nlohmann_json PkgConfig::tomlplusplus)

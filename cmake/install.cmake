@@ -1,0 +1,18 @@
+# Installs the libraries and their public headers so that find_package(ps) works; tests/package proves it.
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+set(ps_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ps)
+
+set_target_properties(ps_link_dependencies PROPERTIES EXPORT_NAME link_dependencies)
+install(TARGETS ps ps_link_dependencies EXPORT ps-targets FILE_SET HEADERS)
+if(TARGET ps_nn)
+  set_target_properties(ps_nn PROPERTIES EXPORT_NAME nn)
+  install(TARGETS ps_nn EXPORT ps-targets FILE_SET HEADERS)
+endif()
+install(EXPORT ps-targets NAMESPACE ps:: DESTINATION ${ps_config_dir})
+
+configure_package_config_file(cmake/ps-config.cmake.in ${PROJECT_BINARY_DIR}/ps-config.cmake
+                              INSTALL_DESTINATION ${ps_config_dir} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/ps-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/ps-config.cmake ${PROJECT_BINARY_DIR}/ps-config-version.cmake
+        DESTINATION ${ps_config_dir})
