@@ -23,6 +23,14 @@ struct ControlLimits {
   static constexpr std::size_t kStringBytes = 1 << 16;  // each
   static constexpr std::size_t kParameters = 1 << 16;
   static constexpr std::size_t kDimensions = 8;
+  static constexpr std::size_t kNameBytes = 256;  // names, patterns, endpoints, builds
+  static constexpr std::uint64_t kElements = std::uint64_t{1} << 40;  // of one parameter
+  // Of one view, all its models together (kParameters too). A view within them fits kValues and
+  // kMaxPayloadBytes, whatever its names and shapes.
+  static constexpr std::size_t kModels = 64;
+  static constexpr std::size_t kChunks = 1 << 17;
+  static constexpr std::size_t kNodes = 1 << 13;  // workers, and as many shards
+  static constexpr std::size_t kGroups = 256;     // of one model
 };
 
 // A named tensor as its worker registered it.
@@ -160,8 +168,24 @@ using Control = std::variant<Join,
                              LeaseGrant,
                              View>;
 
+// Texts come out as clean UTF-8 of at most kStringBytes. REQUIRES: names known to be valid, see
+// problem(), and values within ControlLimits, or the receiver refuses the message.
 Buffer encode_control(const Control& control);
+
+// Never throws; allocates in proportion to the payload. Whatever comes out has no problem().
 std::variant<Control, DecodeError> decode_control(std::span<const std::byte> payload);
+
+// What is wrong with it, naming the field; empty when nothing is. To be asked before a user's table
+// is sent and before a view grows by a model.
+std::string problem(const Control& control);
+
+// Equal tables and options have equal fingerprints: xxHash64 (seed 0) of the encoding.
+std::uint64_t fingerprint(const Register& registration);
+
+// The first thing that differs, in words, `first` being "there" and `second` "here": "optimizer.lr
+// 0.1 / 0.01", "parameter 3: 'fc.weight' has shape [784, 10] there and [784, 12] here". Empty when
+// nothing does.
+std::string difference(const Register& first, const Register& second);
 
 // A short name for logs: "join", "view", ...
 const char* control_name(const Control& control) noexcept;
