@@ -18,7 +18,8 @@ const char* to_string(Isa isa) noexcept {
 
 bool available(Isa isa) noexcept {
 #if defined(__x86_64__)
-  // The compiler's run-time asks cpuid once, and xgetbv whether the system saves the wide registers.
+  // The compiler's run-time asks cpuid once, and xgetbv whether the system saves the wide
+  // registers.
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   switch (isa) {

@@ -39,31 +39,33 @@ std::span<const Isa> available_isas() noexcept;
 // Defines `const Ops& name(Isa)`, which picks the table `name_ops` of one instruction set.
 // REQUIRES: available(isa). To be used in namespace ps::kernels of a file without extra flags.
 #if defined(__x86_64__)
-#define PS_ISA_DISPATCH(Ops, name)              \
-  namespace scalar {                            \
-  extern const Ops name##_ops;                  \
-  }                                             \
-  namespace avx2 {                              \
-  extern const Ops name##_ops;                  \
-  }                                             \
-  namespace avx512 {                            \
-  extern const Ops name##_ops;                  \
-  }                                             \
-  const Ops& name(Isa isa) {                    \
-    switch (isa) {                              \
-      case Isa::kAvx512:                        \
-        return avx512::name##_ops;              \
-      case Isa::kAvx2:                          \
-        return avx2::name##_ops;                \
-      case Isa::kScalar:                        \
-        break;                                  \
-    }                                           \
-    return scalar::name##_ops;                  \
+#define PS_ISA_DISPATCH(Ops, name) \
+  namespace scalar {               \
+  extern const Ops name##_ops;     \
+  }                                \
+  namespace avx2 {                 \
+  extern const Ops name##_ops;     \
+  }                                \
+  namespace avx512 {               \
+  extern const Ops name##_ops;     \
+  }                                \
+  const Ops& name(Isa isa) {       \
+    switch (isa) {                 \
+      case Isa::kAvx512:           \
+        return avx512::name##_ops; \
+      case Isa::kAvx2:             \
+        return avx2::name##_ops;   \
+      case Isa::kScalar:           \
+        break;                     \
+    }                              \
+    return scalar::name##_ops;     \
   }
 #else
 #define PS_ISA_DISPATCH(Ops, name) \
   namespace scalar {               \
   extern const Ops name##_ops;     \
   }                                \
-  const Ops& name(Isa /*isa*/) { return scalar::name##_ops; }
+  const Ops& name(Isa /*isa*/) {   \
+    return scalar::name##_ops;     \
+  }
 #endif

@@ -1,0 +1,45 @@
+// Batch normalization over [batch, channels, plane]: per channel, y = gamma * (x - mean) /
+// sqrt(variance + epsilon) + beta (Ioffe and Szegedy, 2015). plane = height * width, or 1.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/isa.h"
+
+namespace ps::kernels {
+
+struct BatchNorm {
+  std::int64_t batch = 0;
+  std::int64_t channels = 0;
+  std::int64_t plane = 1;
+  float epsilon = 1e-5F;
+  const float* gamma = nullptr;  // [channels]
+  const float* beta = nullptr;   // [channels]
+};
+
+struct BatchNormBackward {
+  const float* x = nullptr;         // as given to forward_training
+  const float* mean = nullptr;      // [channels], as saved by forward_training
+  const float* variance = nullptr;  // [channels], as saved by forward_training
+  const float* dy = nullptr;
+  float* dx = nullptr;  // may be null (not wanted) or dy
+  float* dgamma = nullptr;
+  float* dbeta = nullptr;
+};
+
+// Sums run in a fixed order: the same bits on every instruction set.
+struct BatchNormOps {
+  // Normalizes by the batch's own statistics and saves them: mean, variance [channels], the
+  // variance over batch * plane values, biased. y may be x if no backward pass follows.
+  void (*forward_training)(
+      const BatchNorm& norm, const float* x, float* y, float* mean, float* variance);
+  // Normalizes by the given (running) statistics. y may be x.
+  void (*forward_evaluation)(
+      const BatchNorm& norm, const float* x, float* y, const float* mean, const float* variance);
+  // Gradients of forward_training, the statistics' dependence on x included. norm.beta is not used.
+  void (*backward)(const BatchNorm& norm, const BatchNormBackward& arguments);
+};
+
+const BatchNormOps& batch_norm(Isa isa);
+
+}  // namespace ps::kernels
