@@ -35,19 +35,19 @@ struct ControlLimits {
 
 // A named tensor as its worker registered it.
 struct ParameterInfo {
-  std::string name;
-  std::vector<std::int64_t> shape;  // fp32; each dimension >= 1
+  std::string name = {};
+  std::vector<std::int64_t> shape = {};  // fp32; each dimension >= 1
   ParameterKind kind = ParameterKind::kTrained;
   bool operator==(const ParameterInfo&) const = default;
 };
 
 struct ModelInfo {
   std::uint16_t id = 0;
-  std::string name;
-  ModelOptions options;
-  std::vector<ParameterInfo> parameters;  // in registration order, which is their priority
-  std::vector<std::uint32_t>
-      placement;       // shard of each chunk, in the order of cluster::chunks_of()
+  std::string name = {};
+  ModelOptions options = {};
+  std::vector<ParameterInfo> parameters = {};  // in registration order, which is their priority
+  // Shard of each chunk, in the order of cluster::chunks_of().
+  std::vector<std::uint32_t> placement = {};
   bool ready = false;  // every shard has allocated it
 };
 
@@ -59,7 +59,7 @@ struct WorkerInfo {
 };
 
 struct ShardInfo {
-  std::string endpoint;
+  std::string endpoint = {};
   std::uint32_t incarnation = 0;
   bool operator==(const ShardInfo&) const = default;
 };
@@ -73,10 +73,10 @@ struct View {
   std::uint32_t generation = 0;  // changes with any change of members
   Phase phase = Phase::kGathering;
   bool failed = false;  // kStopping because something went wrong: reason says what
-  std::string reason;
-  std::vector<WorkerInfo> workers;
-  std::vector<ShardInfo> shards;
-  std::vector<ModelInfo> models;
+  std::string reason = {};
+  std::vector<WorkerInfo> workers = {};
+  std::vector<ShardInfo> shards = {};
+  std::vector<ModelInfo> models = {};
 };
 
 // --- node -> scheduler; each may be repeated without harm until it is answered
@@ -85,15 +85,15 @@ struct View {
 struct Join {
   Role role = Role::kWorker;
   std::uint32_t index = 0;
-  std::uint64_t nonce = 0;  // tells a repeated Join from a restarted node
-  std::string endpoint;     // a shard's
-  std::string build;        // of the sender, for the error text
+  std::uint64_t nonce = 0;    // tells a repeated Join from a restarted node
+  std::string endpoint = {};  // a shard's
+  std::string build = {};     // of the sender, for the error text
 };
 
 struct Register {  // answered by a View with the model ready, or Refused
-  std::string name;
-  ModelOptions options;
-  std::vector<ParameterInfo> parameters;
+  std::string name = {};
+  ModelOptions options = {};
+  std::vector<ParameterInfo> parameters = {};
 };
 
 struct Allocated {  // a shard has the model's memory
@@ -103,12 +103,12 @@ struct Allocated {  // a shard has the model's memory
 struct Heartbeat {
   std::uint64_t revision = 0;  // of the last view seen
   std::uint64_t step = 0;
-  std::string phase;  // what the node is doing, for people
+  std::string phase = {};  // what the node is doing, for people
 };
 
 struct Collective {         // sum over ranks (an empty one is a barrier)
   std::uint64_t index = 0;  // the caller's how-manieth
-  std::vector<double> values;
+  std::vector<double> values = {};
 };
 
 struct LeaseRequest {  // asks for the next block of samples; `index` as in Collective
@@ -121,7 +121,7 @@ struct LeaseRequest {  // asks for the next block of samples; `index` as in Coll
 
 struct Leave {
   bool failed = false;
-  std::string reason;
+  std::string reason = {};
 };
 
 // --- scheduler -> node
@@ -133,7 +133,7 @@ struct Joined {
 
 struct Refused {
   std::uint32_t code = 0;  // ps::ErrorCode
-  std::string text;
+  std::string text = {};
 };
 
 struct HeartbeatAck {
@@ -142,13 +142,13 @@ struct HeartbeatAck {
 
 struct CollectiveResult {
   std::uint64_t index = 0;
-  std::vector<double> values;
+  std::vector<double> values = {};
 };
 
 struct LeaseGrant {
   std::uint64_t index = 0;
-  bool done =
-      false;  // every sample of every epoch has been handed out and none is left to take over
+  // Every sample of every epoch has been handed out and none is left to take over.
+  bool done = false;
   std::uint64_t epoch = 0;
   std::uint64_t begin = 0;  // positions [begin, end) in the epoch's permutation
   std::uint64_t end = 0;

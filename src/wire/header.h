@@ -61,6 +61,8 @@ inline constexpr std::uint8_t kFlagJoin =
     8;  // pull: the first of this life; the answer's clock is where to start
 inline constexpr std::uint8_t kFlagReceipt =
     16;  // answer kWorking at once if the request has to wait
+inline constexpr std::uint8_t kFlagRetire =
+    32;  // push without segments: this worker takes no step for a while and holds nobody back
 inline constexpr std::uint8_t kFlagFinite = 4;  // the sender saw only finite values in this step
 
 enum class Codec : std::uint16_t { kFloat32 = 0 };
@@ -104,9 +106,9 @@ struct Header {
 };
 
 struct Message {
-  Header header;
-  std::vector<Segment> segments;
-  Buffer payload;
+  Header header = {};
+  std::vector<Segment> segments = {};
+  Buffer payload = {};
 };
 
 struct DecodeError {
