@@ -1,0 +1,125 @@
+// A model: named parameters whose weights live on the servers, and one step after the other over
+// them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ps/options.h>
+
+namespace ps {
+
+// What became of a step.
+struct StepInfo {
+  std::uint64_t version =
+      0;  // least version of the weights now held; in sync mode the number of rounds
+  std::uint64_t staleness =
+      0;                   // greatest of the step's updates: version applied at - version pulled
+  float lr = 0;            // learning rate that was applied last (before a parameter group's scale)
+  bool accepted = true;    // every message was applied
+  std::uint32_t late = 0;  // messages whose round had been committed without them: not applied
+  std::uint32_t nonfinite = 0;  // messages refused whole because a value was NaN or infinite
+};
+
+// An operation under way. Every Pending ends: with a StepInfo, or with the Error that wait()
+// throws. Movable; dropping one does not cancel it.
+class Pending {
+ public:
+  class State;
+  Pending() = default;
+  explicit Pending(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+  // Blocks until it is done. Throws the operation's Error, or Error(kTimeout) after `timeout`
+  // (default: cluster.wait_ms); a timed-out operation goes on and may be waited for again.
+  // REQUIRES: not default-constructed.
+  StepInfo wait(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
+  [[nodiscard]] bool done() const;
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+// A handle to one named tensor of fp32 values; cheap to copy, valid as long as its Session. The
+// spans' memory belongs to ps, is laid out row-major, and stays where it is.
+class Parameter {
+ public:
+  [[nodiscard]] const std::string& name() const;
+  [[nodiscard]] const std::vector<std::int64_t>& shape() const;
+
+  // Before Model::start(): the initial values (rank 0's count). After it: the weights as last
+  // pulled. Do not read them between push_pull() or pull() and the end of its wait().
+  [[nodiscard]] std::span<float> weights() const;
+  // Where the user writes the step's gradients (kAverage: the values to average). They must not
+  // change from the moment they are pushed until wait() returns.
+  [[nodiscard]] std::span<float> gradients() const;
+
+  // The gradient is complete: it may leave while the backward pass goes on. REQUIRES:
+  // Model::begin_step() before.
+  void push_pull() const;
+  // This step does not touch it: it contributes n = 0 to the mean. Likewise.
+  void skip() const;
+
+ private:
+  friend class Model;
+  class Impl;
+  explicit Parameter(Impl* impl) : impl_(impl) {}
+  Impl* impl_;
+};
+
+// Handle; cheap to copy, valid as long as its Session. Driven by the session's thread.
+class Model {
+ public:
+  // Sets a parameter's initial values, in place.
+  using Initializer = std::function<void(std::span<float>)>;
+
+  // Adds a parameter of `shape` (every dimension >= 1; {} is a scalar). The order of adding is the
+  // order of the forward pass: early parameters are sent first. Without an initializer it starts at
+  // 0. Throws Error(kInvalidArgument): a name twice, a bad shape, or after start().
+  Parameter add(const std::string& name,
+                const std::vector<std::int64_t>& shape,
+                const Initializer& initializer = {},
+                ParameterKind kind = ParameterKind::kTrained);
+
+  // Registers the table with the scheduler (all workers' tables must be equal), places it on the
+  // servers, and fetches rank 0's values. Blocks until all workers have. Throws Error(kMismatch)
+  // naming two workers and what differs.
+  void start();
+
+  // Begins a step whose gradients leave one by one (Parameter::push_pull()) while the backward pass
+  // runs. `weight` is n of the weighted mean, usually the number of samples; 0: nothing to
+  // contribute. `samples` is what the step consumed of the data, for schedules; by default the
+  // weight, rounded. Throws Error(kInvalidArgument) if a step is under way or `weight` is negative
+  // or not finite.
+  void begin_step(double weight, std::optional<std::uint32_t> samples = std::nullopt);
+  // Ends the step: what has not left, leaves. Done when the updated weights are in weights().
+  Pending push_pull();
+  // begin_step() and push_pull() in one.
+  Pending push_pull(double weight, std::optional<std::uint32_t> samples = std::nullopt);
+
+  // The halves alone: push() is done when the gradients have been applied, pull() when the weights
+  // are there.
+  Pending push(double weight, std::optional<std::uint32_t> samples = std::nullopt);
+  Pending pull();
+
+  [[nodiscard]] const std::string& name() const;
+  // The options in force, configuration included.
+  [[nodiscard]] const ModelOptions& options() const;
+  [[nodiscard]] std::span<const Parameter> parameters() const;
+  // XXH64 (seed 0) over the weights as last pulled: names in ascending byte order, each parameter's
+  // values as little-endian fp32.
+  [[nodiscard]] std::uint64_t hash() const;
+
+  class Impl;
+  explicit Model(Impl* impl) : impl_(impl) {}  // ps's own
+
+ private:
+  Impl* impl_;
+};
+
+}  // namespace ps

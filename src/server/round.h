@@ -1,0 +1,62 @@
+// One chunk's round in sync mode: who has contributed what. Contributions are summed in ascending
+// rank, whatever the order of their arrival, so the sum has the same bits always. Those that came
+// wait as they came (nothing is copied); fold() sums up the prefix of ranks that is there, when
+// memory is short. Pure.
+//
+// Invariants
+// 1. (rank, round) counts once: the first contribution that arrived whole stays, also if its worker
+// dies.
+// 2. Everything folded has a lower rank than everything staged.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "base/block_pool.h"
+#include "base/buffer.h"
+#include "server/optimizer.h"
+
+namespace ps::server {
+
+class Round {
+ public:
+  // False if this rank has contributed already. Empty `values` (or weight 0) contribute n = 0.
+  bool offer(std::uint32_t rank, double weight, Buffer values);
+  [[nodiscard]] bool has(std::uint32_t rank) const {
+    return rank < folded_ranks_ || staged_.contains(rank);
+  }
+  [[nodiscard]] bool complete(std::uint32_t workers) const;
+
+  // The lowest rank that has not contributed: the one that folding waits for.
+  [[nodiscard]] std::uint32_t awaited() const;
+  [[nodiscard]] std::size_t staged_bytes() const { return staged_bytes_; }
+  // Sums the ranks below awaited().
+  void fold(BlockPool& pool, std::size_t elements);
+
+  // What the optimizer needs: the folded sum (empty if none) with its weight, and the rest by
+  // ascending rank.
+  [[nodiscard]] std::span<const float> folded() const { return sum_.as<float>(); }
+  [[nodiscard]] double folded_weight() const { return folded_weight_; }
+  [[nodiscard]] std::vector<Contribution> contributions() const;
+  // Ranks that contributed n > 0, ascending.
+  [[nodiscard]] std::vector<std::uint32_t> contributors() const;
+
+  void reset();
+
+ private:
+  struct Staged {
+    double weight;
+    Buffer values;
+  };
+  std::map<std::uint32_t, Staged> staged_;
+  std::vector<std::uint32_t> order_;  // of arrival
+  std::size_t staged_bytes_ = 0;
+  std::uint32_t folded_ranks_ = 0;
+  double folded_weight_ = 0;
+  std::vector<std::uint32_t> folded_contributors_;
+  Memory sum_;
+};
+
+}  // namespace ps::server

@@ -1,0 +1,196 @@
+// The shard's core: owns a set of chunks, takes gradients, decides when they count, applies the
+// optimizer, and answers with weights. One loop thread or one simulator runs it; nothing in it is
+// shared.
+//
+// Invariants
+// 1. A request takes effect once and in its worker's order (server/window.h).
+// 2. chunk.version only rises, by one per update; weights change only with it.
+// 3. A weight block that an answer still holds is never written: an update writes into another
+// block.
+// 4. Sync: round r of a chunk commits exactly when every rank has contributed to it (n = 0 counts).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/block_pool.h"
+#include "base/histogram.h"
+#include "cluster/agent.h"
+#include "cluster/core.h"
+#include "cluster/placement.h"
+#include "server/gate.h"
+#include "server/groups.h"
+#include "server/optimizer.h"
+#include "server/round.h"
+#include "server/window.h"
+
+namespace ps::server {
+
+// Told of every update, before it is applied: for tests that replay them.
+class UpdateObserver {
+ public:
+  struct Update {
+    std::uint16_t model;
+    cluster::Chunk chunk;
+    std::uint64_t version;  // of the weights before it
+    const Round* round;     // sync
+    Contribution single;    // else
+  };
+  UpdateObserver() = default;
+  virtual ~UpdateObserver() = default;
+  UpdateObserver(const UpdateObserver&) = delete;
+  UpdateObserver& operator=(const UpdateObserver&) = delete;
+  virtual void on_update(const Update& update) = 0;
+};
+
+class Shard final : public cluster::Core {
+ public:
+  struct Options {
+    cluster::Agent::Options agent;
+    std::size_t staging_bytes = std::size_t{1} << 30;  // of contributions that wait for their round
+    UpdateObserver* observer = nullptr;                // not owned
+  };
+  struct Counters {
+    std::uint64_t updates = 0;
+    std::uint64_t repeated = 0;   // requests that came again
+    std::uint64_t nonfinite = 0;  // messages refused for NaN or infinity
+    std::uint64_t overflows = 0;  // updates left out because the new weights were not finite
+    std::uint64_t late = 0;
+    std::uint64_t fenced = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t busy = 0;
+  };
+
+  explicit Shard(Options options);
+
+  void on_start(TimePoint now, cluster::Outbox& out) override;
+  void on_message(net::Link from,
+                  wire::Message message,
+                  TimePoint now,
+                  cluster::Outbox& out) override;
+  void on_bad_message(net::Link from,
+                      const wire::DecodeError& error,
+                      TimePoint now,
+                      cluster::Outbox& out) override;
+  void on_time(TimePoint now, cluster::Outbox& out) override;
+  [[nodiscard]] TimePoint next_time() const override;
+  [[nodiscard]] bool finished() const override { return finished_; }
+
+  [[nodiscard]] const cluster::Agent& agent() const { return agent_; }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const Histogram& staleness(std::uint32_t rank) const {
+    return workers_[rank].staleness;
+  }
+
+ private:
+  struct RequestId {
+    std::uint32_t rank;
+    std::uint64_t sequence;
+    auto operator<=>(const RequestId&) const = default;
+  };
+  struct Waiter {
+    RequestId id;
+    std::uint64_t version;  // done once the chunk has it
+  };
+  struct Chunk {
+    cluster::Chunk where;
+    bool initialised = false;
+    std::uint64_t version = 0;
+    Memory weights;
+    Optimizer::ChunkState state;
+    Round round;
+    std::vector<Waiter> waiters;
+  };
+  struct Model {
+    std::uint16_t id = 0;
+    ModelOptions options;
+    std::vector<wire::ParameterInfo> parameters;
+    std::vector<ParameterRates> rates;  // by parameter
+    std::unique_ptr<Optimizer> optimizer;
+    Gate gate;
+    bool sync = false;
+    std::vector<Chunk> chunks = {};
+    std::map<std::pair<std::uint32_t, std::uint64_t>, std::size_t>
+        index = {};                  // (parameter, offset) -> chunk
+    std::uint64_t samples = 0;  // consumed before the round or update under way
+    std::map<std::uint32_t, std::uint32_t> round_samples = {};  // sync: of the round under way, by rank
+    std::uint64_t allocated_ask = 0;
+  };
+  // A request that has been taken and not answered.
+  struct Pending {
+    wire::Header header;
+    std::vector<wire::Segment> segments;
+    net::Link link = 0;
+    std::size_t model = 0;
+    std::size_t chunks_left = 0;  // whose version it waits for
+    std::uint64_t gate_clock = 0;
+    Answer answer;
+  };
+  struct WorkerState {
+    std::uint32_t incarnation = 0;
+    bool dead = false;
+    Window window;
+    Histogram staleness;
+  };
+
+  // control side (shard.cpp)
+  void on_view(TimePoint now, cluster::Outbox& out);
+  void on_worker_change(std::uint32_t rank, const wire::WorkerInfo& info, cluster::Outbox& out);
+  void allocate(const wire::ModelInfo& info, TimePoint now, cluster::Outbox& out);
+  void check_failure(TimePoint now, cluster::Outbox& out);
+
+  // requests (shard_requests.cpp) and updates (shard_updates.cpp)
+  void on_request(net::Link from, wire::Message message, cluster::Outbox& out);
+  std::optional<wire::Status> reject(const wire::Message& message) const;
+  void on_query(net::Link from, const wire::Message& message, cluster::Outbox& out);
+  bool has_room(const Model& model, const wire::Message& message) const;
+  void process(net::Link from, wire::Message message, cluster::Outbox& out);
+  std::string find_fault(const Model& model, const wire::Message& message) const;
+  void assign(Model& model, const wire::Message& message, cluster::Outbox& out);
+  void push(Model& model, const wire::Message& message, Pending& pending, cluster::Outbox& out);
+  void contribute(Model& model,
+                  const wire::Message& message,
+                  Pending& pending,
+                  cluster::Outbox& out);
+  void apply_now(Model& model, const wire::Message& message, Pending& pending);
+  void end_step(Model& model, const wire::Header& header, cluster::Outbox& out);
+  void commit_if_complete(Model& model, Chunk& chunk, cluster::Outbox& out);
+  void update(Model& model,
+              Chunk& chunk,
+              const Optimizer::Step& step,
+              const Round* round,
+              const Contribution& single);
+  void close_round(Model& model);
+  void wake(Chunk& chunk, cluster::Outbox& out);
+  void open_gates(cluster::Outbox& out);
+  bool answer_if_done(const RequestId& id, cluster::Outbox& out);
+  void reply(net::Link to,
+             const wire::Header& request,
+             wire::Status status,
+             cluster::Outbox& out,
+             const std::string& text = {}) const;
+  void send_answer(net::Link to,
+                   const wire::Header& request,
+                   const std::vector<wire::Segment>& segments,
+                   const Answer& answer,
+                   cluster::Outbox& out);
+  Model* find_model(std::uint16_t id);
+  static Chunk* find_chunk(Model& model, const wire::Segment& segment);
+
+  Options options_;
+  cluster::Agent agent_;
+  BlockPool pool_;
+  std::vector<std::unique_ptr<Model>> models_;
+  std::vector<WorkerState> workers_;
+  std::map<RequestId, Pending> pending_;
+  std::size_t staged_bytes_ = 0;
+  Counters counters_;
+  bool finished_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace ps::server

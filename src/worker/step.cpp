@@ -1,0 +1,49 @@
+#include "worker/step.h"
+
+namespace ps::worker {
+
+void Step::begin(const Plan& plan, const StepBegin& begin) {
+  begin_ = begin;
+  active_ = true;
+  ended_ = false;
+  result = {};
+  const std::size_t parameters = plan.buckets_of_parameter.size();
+  settled_.assign(parameters, false);
+  touched_.assign(parameters, false);
+  missing_.resize(plan.buckets.size());
+  for (std::size_t i = 0; i < missing_.size(); ++i) {
+    missing_[i] = static_cast<std::uint32_t>(plan.buckets[i].parameters.size());
+  }
+  unsent_ = plan.buckets_of_shard;
+}
+
+std::vector<std::uint32_t> Step::settle(const Plan& plan, std::uint32_t parameter, bool touched) {
+  std::vector<std::uint32_t> complete;
+  if (settled_[parameter]) return complete;
+  settled_[parameter] = true;
+  touched_[parameter] = touched && begin_.weight > 0;
+  for (const std::uint32_t bucket : plan.buckets_of_parameter[parameter]) {
+    if (--missing_[bucket] == 0) complete.push_back(bucket);
+  }
+  return complete;
+}
+
+std::vector<std::uint32_t> Step::end(const Plan& plan) {
+  ended_ = true;
+  std::vector<std::uint32_t> complete;
+  for (std::uint32_t parameter = 0; parameter < settled_.size(); ++parameter) {
+    const auto more = settle(plan, parameter, true);
+    complete.insert(complete.end(), more.begin(), more.end());
+  }
+  return complete;
+}
+
+bool Step::may_leave(const Plan& plan, std::uint32_t bucket) const {
+  return ended_ || unsent_[plan.buckets[bucket].shard] > 1;
+}
+
+bool Step::leaves(const Plan& plan, std::uint32_t bucket) {
+  return --unsent_[plan.buckets[bucket].shard] == 0;
+}
+
+}  // namespace ps::worker

@@ -1,0 +1,227 @@
+// Steps on their way out: which bucket leaves when, and what is in it.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+#include "worker/worker.h"
+
+namespace ps::worker {
+// --- steps
+// ---------------------------------------------------------------------------------------------------
+
+void Worker::begin_step(std::size_t index,
+                        const StepBegin& begin,
+                        TimePoint now,
+                        cluster::Outbox& out) {
+  Model& model = *models_[index];
+  if (failed_) return;
+  PS_ASSERT(model.state == Model::State::kReady && !model.step.active(),
+            "one step at a time, after the start");
+  if (model.retired) {
+    // The shards stopped counting this worker; it starts again where the others are.
+    model.retired = false;
+    announce(index, wire::Type::kPull, wire::kFlagJoin, now, out);
+  }
+  model.step.begin(model.plan, begin);
+  agent_.set_progress(model.clock, "step");
+}
+
+void Worker::ready(std::size_t index,
+                   std::uint32_t parameter,
+                   TimePoint now,
+                   cluster::Outbox& out) {
+  if (failed_) return;
+  Model& model = *models_[index];
+  for (const std::uint32_t bucket : model.step.settle(model.plan, parameter, true))
+    enqueue(index, bucket, now, out);
+}
+
+void Worker::skip(std::size_t index, std::uint32_t parameter, TimePoint now, cluster::Outbox& out) {
+  if (failed_) return;
+  Model& model = *models_[index];
+  for (const std::uint32_t bucket : model.step.settle(model.plan, parameter, false))
+    enqueue(index, bucket, now, out);
+}
+
+void Worker::end_step(Ticket ticket, std::size_t index, TimePoint now, cluster::Outbox& out) {
+  open_.insert(ticket);
+  if (failed_) return check_failure(now, out);
+  Model& model = *models_[index];
+  model.step.ticket = ticket;
+  for (const std::uint32_t bucket : model.step.end(model.plan)) enqueue(index, bucket, now, out);
+  for (std::size_t shard = 0; shard < shards_.size(); ++shard) pump_queue(shard, now, out);
+  agent_.set_progress(model.clock, "push_pull");
+  if (model.plan.buckets.empty()) on_all_answered(index, now, out);
+}
+
+void Worker::pull(Ticket ticket, std::size_t index, TimePoint now, cluster::Outbox& out) {
+  open_.insert(ticket);
+  if (failed_) return check_failure(now, out);
+  models_[index]->ticket = ticket;
+  pull_all(index, false, now, out);
+}
+
+void Worker::enqueue(std::size_t index, std::uint32_t bucket, TimePoint now, cluster::Outbox& out) {
+  const std::uint32_t shard = models_[index]->plan.buckets[bucket].shard;
+  shards_[shard].queue.insert({index, bucket});
+  pump_queue(shard, now, out);
+}
+
+// Sends what may leave, early layers first, as far as the credit goes. A bucket larger than the
+// whole window leaves when nothing else is in flight.
+void Worker::pump_queue(std::size_t shard, TimePoint now, cluster::Outbox& out) {
+  ShardLink& link = shards_[shard];
+  while (!link.queue.empty()) {
+    const auto [index, bucket] = *link.queue.begin();
+    const Model& model = *models_[index];
+    const std::size_t bytes = model.plan.buckets[bucket].bytes;
+    if (link.in_flight > 0 && link.in_flight + bytes > options_.credit_bytes) return;
+    if (!model.step.may_leave(model.plan, bucket)) return;
+    link.queue.erase(link.queue.begin());
+    send_bucket(index, bucket, now, out);
+  }
+}
+
+void Worker::send_bucket(std::size_t index,
+                         std::uint32_t number,
+                         TimePoint now,
+                         cluster::Outbox& out) {
+  Model& model = *models_[index];
+  const Bucket& bucket = model.plan.buckets[number];
+  const bool last = model.step.leaves(model.plan, number);
+  const bool pulls = model.step.how().verb == Verb::kPushPull;
+  wire::Message push = make_message(index, pulls ? wire::Type::kPushPull : wire::Type::kPush,
+                                    bucket, Which::kTouched, true);
+  if (push.segments.empty()) push.header.type = wire::Type::kPush;
+  if (last) push.header.flags |= wire::kFlagEndOfStep;
+  if (!push.segments.empty() || last) {
+    const std::size_t credit = push.payload.size();
+    if (shards_[bucket.shard].in_flight + credit > options_.credit_bytes / 2)
+      push.header.flags |= wire::kFlagReceipt;
+    request(index, bucket.shard, std::move(push), credit, now, out);
+  }
+  if (last && pulls) pull_skipped(index, bucket.shard, now, out);
+}
+
+// The weights of what this step did not touch are wanted all the same, as they are after the step.
+void Worker::pull_skipped(std::size_t index,
+                          std::uint32_t shard,
+                          TimePoint now,
+                          cluster::Outbox& out) {
+  Model& model = *models_[index];
+  for (const Bucket& bucket : model.plan.buckets) {
+    if (bucket.shard != shard) continue;
+    wire::Message pull = make_message(index, wire::Type::kPull, bucket, Which::kSkipped, false);
+    pull.header.clock = model.clock + 1;
+    if (!pull.segments.empty()) request(index, shard, std::move(pull), 0, now, out);
+  }
+}
+
+wire::Message Worker::make_message(
+    std::size_t index, wire::Type type, const Bucket& bucket, Which which, bool payload) {
+  Model& model = *models_[index];
+  wire::Message message;
+  message.header.type = type;
+  message.header.model = model.id;
+  message.header.shard = bucket.shard;
+  message.header.clock = model.clock;
+  if (type == wire::Type::kPush || type == wire::Type::kPushPull) {
+    message.header.weight = model.step.how().weight;
+    message.header.samples = model.step.how().samples;
+  }
+  std::vector<std::uint32_t> chunks;
+  for (const std::uint32_t at : bucket.chunks) {
+    const cluster::Chunk& chunk = model.plan.chunks[at];
+    if (which != Which::kAll && model.step.touched(chunk.parameter) != (which == Which::kTouched))
+      continue;
+    chunks.push_back(at);
+    const auto bytes = payload ? static_cast<std::uint32_t>(chunk.count * sizeof(float)) : 0U;
+    message.segments.push_back({chunk.parameter, wire::Codec::kFloat32, chunk.offset, chunk.count,
+                                bytes, model.versions[at]});
+  }
+  if (payload) {
+    message.payload =
+        gather(type == wire::Type::kAssign ? model.setup.weights : model.setup.gradients,
+               model.plan, chunks);
+  }
+  return message;
+}
+
+// The chunks' bytes, one after the other: the memory itself if it is one piece, else a copy.
+Buffer Worker::gather(const std::vector<Memory>& source,
+                      const Plan& plan,
+                      const std::vector<std::uint32_t>& chunks) {
+  const auto piece = [&](std::uint32_t at) {
+    const cluster::Chunk& chunk = plan.chunks[at];
+    return source[chunk.parameter].buffer(chunk.offset * sizeof(float),
+                                          chunk.count * sizeof(float));
+  };
+  if (chunks.empty()) return {};
+  if (chunks.size() == 1) return piece(chunks.front());
+  std::size_t bytes = 0;
+  for (const std::uint32_t at : chunks) bytes += plan.chunks[at].count * sizeof(float);
+  const Memory packed = pool_.acquire(bytes);
+  std::size_t position = 0;
+  for (const std::uint32_t at : chunks) {
+    const Buffer from = piece(at);
+    std::memcpy(packed.bytes().data() + position, from.data(), from.size());
+    position += from.size();
+  }
+  return packed.buffer();
+}
+
+// --- whole-model requests
+// ------------------------------------------------------------------------------------
+
+void Worker::assign_all(std::size_t index, TimePoint now, cluster::Outbox& out) {
+  Model& model = *models_[index];
+  model.state = Model::State::kAssigning;
+  for (const Bucket& bucket : model.plan.buckets) {
+    wire::Message message = make_message(index, wire::Type::kAssign, bucket, Which::kAll, true);
+    const std::size_t credit = message.payload.size();
+    request(index, bucket.shard, std::move(message), credit, now, out);
+  }
+  if (model.plan.buckets.empty()) on_all_answered(index, now, out);
+}
+
+void Worker::pull_all(std::size_t index, bool join, TimePoint now, cluster::Outbox& out) {
+  Model& model = *models_[index];
+  if (model.state != Model::State::kReady || join) model.state = Model::State::kPulling;
+  model.rejoin = join;
+  for (const Bucket& bucket : model.plan.buckets) {
+    wire::Message message = make_message(index, wire::Type::kPull, bucket, Which::kAll, false);
+    if (join) message.header.flags |= wire::kFlagJoin;
+    request(index, bucket.shard, std::move(message), 0, now, out);
+  }
+  if (model.plan.buckets.empty()) on_all_answered(index, now, out);
+}
+
+// In ssp mode a worker that takes no step for a while must not hold back the others.
+void Worker::retire(TimePoint now, cluster::Outbox& out) {
+  for (std::size_t index = 0; index < models_.size(); ++index) {
+    Model& model = *models_[index];
+    if (model.retired || model.state != Model::State::kReady) continue;
+    if (!std::holds_alternative<Ssp>(model.setup.options.mode)) continue;
+    model.retired = true;
+    announce(index, wire::Type::kPush, wire::kFlagRetire, now, out);
+  }
+}
+
+// Tells every shard that holds a part of the model something, without data.
+void Worker::announce(
+    std::size_t index, wire::Type type, std::uint8_t flag, TimePoint now, cluster::Outbox& out) {
+  const Model& model = *models_[index];
+  for (std::uint32_t shard = 0; shard < shards_.size(); ++shard) {
+    if (model.plan.buckets_of_shard[shard] == 0) continue;
+    wire::Message message;
+    message.header.type = type;
+    message.header.model = model.id;
+    message.header.shard = shard;
+    message.header.clock = model.clock;
+    message.header.flags = flag;
+    request(kNobody, shard, std::move(message), 0, now, out);
+  }
+}
+
+}  // namespace ps::worker
