@@ -1,4 +1,5 @@
-// A user's program: it sees <ps/...> only, and fails when the library it was linked with does not work.
+// A user's program: it sees <ps/...> only, and fails when the library it was linked with does not
+// work.
 #include <cstdio>
 #include <cstring>
 
