@@ -145,7 +145,8 @@ std::optional<json> parse_limited(std::span<const std::byte> bytes,
 std::size_t valid_utf8_bytes(std::string_view text) noexcept {
   std::size_t valid = 0;
   while (valid < text.size()) {
-    const std::size_t bytes = sequence_bytes(text.substr(valid));
+    const bool ascii = static_cast<std::uint8_t>(text[valid]) < 0x80;  // nearly always
+    const std::size_t bytes = ascii ? 1 : sequence_bytes(text.substr(valid));
     if (bytes == 0) break;
     valid += bytes;
   }
@@ -153,6 +154,7 @@ std::size_t valid_utf8_bytes(std::string_view text) noexcept {
 }
 
 std::string clean_text(std::string_view text, std::size_t max_bytes) {
+  if (text.size() <= max_bytes && is_utf8(text)) return std::string(text);
   std::string clean;
   while (!text.empty()) {
     const std::size_t bytes = sequence_bytes(text);

@@ -26,6 +26,11 @@ std::string text_of(const json& value) {
   return {text.data(), end.ptr};
 }
 
+// Bit for bit, as the fingerprint is: 0 and -0 differ.
+bool same(const json& there, const json& here) {
+  return there.dump() == here.dump();
+}
+
 std::string joined(const std::string& path, const std::string& key) {
   return path.empty() ? key : path + '.' + key;
 }
@@ -34,10 +39,10 @@ std::string json_difference(const std::string& path, const json& there, const js
 
 std::string object_difference(const std::string& path, const json& there, const json& here) {
   // Objects of different kinds have different fields: the kind is what to tell.
-  if (there.contains("kind") && there["kind"] != here["kind"])
+  if (there.contains("kind") && !same(there["kind"], here["kind"]))
     return path + ' ' + text_of(there["kind"]) + " / " + text_of(here["kind"]);
   for (const auto& [key, value] : there.items())
-    if (value != here[key]) return json_difference(joined(path, key), value, here[key]);
+    if (!same(value, here[key])) return json_difference(joined(path, key), value, here[key]);
   return {};
 }
 
@@ -45,7 +50,7 @@ std::string json_difference(const std::string& path, const json& there, const js
   if (there.is_object()) return object_difference(path, there, here);
   if (!there.is_array()) return path + ' ' + text_of(there) + " / " + text_of(here);
   for (std::size_t i = 0; i < std::min(there.size(), here.size()); ++i)
-    if (there[i] != here[i])
+    if (!same(there[i], here[i]))
       return json_difference(path + '[' + std::to_string(i) + ']', there[i], here[i]);
   return path + ' ' + std::to_string(there.size()) + " / " + std::to_string(here.size()) +
          " entries";
@@ -72,7 +77,7 @@ std::string difference(const Register& first, const Register& second) {
   if (first.name != second.name) return "name " + first.name + " / " + second.name;
   const json there = to_json_value(first.options);
   const json here = to_json_value(second.options);
-  if (there != here) return object_difference("", there, here);
+  if (!same(there, here)) return object_difference("", there, here);
   const std::size_t common = std::min(first.parameters.size(), second.parameters.size());
   for (std::size_t i = 0; i < common; ++i)
     if (first.parameters[i] != second.parameters[i])

@@ -3,6 +3,7 @@
 #include "wire/json_sax.h"
 
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "support/catch.h"
@@ -41,9 +42,10 @@ std::string why_not(std::span<const std::byte> bytes, const Limits& limits = {})
 
 Bytes repeated(const char* hex, std::size_t times) {
   const Bytes once = from_hex(hex);
-  Bytes bytes;
-  bytes.reserve(once.size() * times);
-  for (std::size_t i = 0; i < times; ++i) bytes.insert(bytes.end(), once.begin(), once.end());
+  Bytes bytes(once.size() * times);
+  std::copy(once.begin(), once.end(), bytes.begin());
+  for (std::size_t done = once.size(); done < bytes.size(); done *= 2)
+    std::memcpy(&bytes[done], bytes.data(), std::min(done, bytes.size() - done));
   return bytes;
 }
 

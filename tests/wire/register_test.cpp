@@ -51,6 +51,8 @@ TEST_CASE("register: two learning rates that print alike are still told apart", 
   const std::string text = changed(
       [](Register& r) { std::get<Sgd>(r.options.optimizer).lr = std::nextafter(0.1F, 1.0F); });
   CHECK(text == "optimizer.lr 0.1 / 0.10000001");
+  CHECK(changed([](Register& r) { r.options.groups[0].weight_decay = -0.0F; }) ==
+        "groups[0].weight_decay 0 / -0");
 }
 
 TEST_CASE("register: differing tables are told by parameter", "[unit]") {
