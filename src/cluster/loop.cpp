@@ -22,19 +22,20 @@ int timeout_ms(TimePoint now, TimePoint until) {
 
 void Loop::run(const std::stop_token& stop,
                const MakeTransport& make_transport,
-               const std::function<void(net::Transport&)>& on_bound) {
+               const MakeCore& make_core) {
   const std::unique_ptr<net::Transport> transport = make_transport();
-  if (on_bound) on_bound(*transport);
-  Node node(*transport, core_, log_);
+  Node node(*transport, make_core(*transport), log_);
   const std::stop_callback wake_up(stop, [this] { wakeup_.ring(); });
   node.start(clock_.now());
   while (!stop.stop_requested() && !node.finished()) {
     TimePoint now = clock_.now();
+    // Both receiving and sending may hide from the descriptor that there is more: wait only after
+    // neither.
+    const auto moved = [&] { return node.counters().received + node.counters().sent; };
+    const auto before = moved();
     run_tasks(node, now);
-    const auto before = node.counters().received;
     node.pump(now);
-    if (node.counters().received != before)
-      continue;  // there may be more: receive until there is none
+    if (moved() != before) continue;
     now = clock_.now();
     wait(*transport, now, node.next_time(now));
   }

@@ -16,18 +16,18 @@ class Loop {
  public:
   using Task = std::function<void(TimePoint now, Outbox& out)>;
 
-  // `make_transport` runs on the loop's own thread, because sockets belong to one thread. The core
-  // is not owned.
+  // Both run on the loop's own thread, because sockets belong to one thread: the second may bind
+  // the transport, and returns the core, which it or its caller owns.
   using MakeTransport = std::function<std::unique_ptr<net::Transport>()>;
+  using MakeCore = std::function<Core&(net::Transport&)>;
 
-  Loop(Core& core, Log log) : core_(core), log_(std::move(log)) {}
+  explicit Loop(Log log) : log_(std::move(log)) {}
 
   // Runs until the core has finished or `stop` is asked for. On return every link is closed.
-  // `on_bound`, when given, is told the transport before the core starts (to bind it).
-  // Throws ps::Error from make_transport and on_bound.
+  // Throws what the two functions throw (an endpoint that is taken, say).
   void run(const std::stop_token& stop,
            const MakeTransport& make_transport,
-           const std::function<void(net::Transport&)>& on_bound = {});
+           const MakeCore& make_core);
 
   // Any thread: `task` runs on the loop's thread, after those posted before. False when the loop
   // has ended or its queue is full (a bug of the caller: nobody has a thousand things to say at
@@ -38,7 +38,6 @@ class Loop {
   void run_tasks(Node& node, TimePoint now);
   void wait(const net::Transport& transport, TimePoint now, TimePoint until);
 
-  Core& core_;
   Log log_;
   Wakeup wakeup_;
   BoundedQueue<Task> tasks_{4096};

@@ -104,7 +104,10 @@ void Node::carry_out(Outbox::Send& send) {
   const auto waiting = blocked_.find(send.link);
   const auto result =
       waiting == blocked_.end() ? transport_.send(send.link, frames) : net::SendResult::kFull;
-  if (result == net::SendResult::kSent) return;
+  if (result == net::SendResult::kSent) {
+    ++counters_.sent;
+    return;
+  }
   if (result == net::SendResult::kUnreachable) {
     ++counters_.dropped;
     return;

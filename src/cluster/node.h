@@ -16,6 +16,7 @@ class Node {
  public:
   struct Counters {
     std::uint64_t received = 0;
+    std::uint64_t sent = 0;
     std::uint64_t undecodable = 0;
     std::uint64_t dropped =
         0;  // no room to queue, or no such link: the sender's retries make up for it
