@@ -2,6 +2,7 @@
 // caller's workspace (its own products allocate theirs).
 #define EIGEN_NO_IO
 #define EIGEN_DONT_PARALLELIZE
+#define EIGEN_NO_MALLOC  // asserts, in debug builds, that it does not allocate
 #include <cstdint>
 
 #include <Eigen/Core>

@@ -1,0 +1,139 @@
+// A static network of layers with its backward pass, on one CPU core. It owns its activations;
+// weights and gradients belong to the caller (a ps::Model, say), who binds them.
+//
+//   Graph graph({.channels = 1, .height = 28, .width = 28});
+//   Value x = graph.convolution(graph.input(), {.out = 32, .kernel = 3, .padding = 1}, "conv1");
+//   x = graph.relu(graph.batch_norm(x, {}, "bn1"));
+//   x = graph.linear(graph.max_pool(x, {.kernel = 2}), 10, "fc");
+//   graph.softmax_cross_entropy(x);
+//   for (i...) graph.bind(i, weights_of[i], gradients_of[i]);   // graph.parameters() says how
+//   large graph.prepare(64); Result step = graph.forward_backward(images, labels, [&](std::size_t
+//   i) { push(i); });
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ps/nn/parameter.h>
+
+namespace ps::nn {
+
+// One sample's values, row-major [channels, height, width]; a flat vector has height = width = 1.
+struct Shape {
+  std::int64_t channels = 1;
+  std::int64_t height = 1;
+  std::int64_t width = 1;
+
+  [[nodiscard]] std::int64_t size() const noexcept { return channels * height * width; }
+  friend bool operator==(const Shape&, const Shape&) = default;
+};
+
+// A layer's output, as the input of the next.
+struct Value {
+  int index = 0;
+};
+
+struct ConvolutionOptions {
+  std::int64_t out = 1;  // channels
+  std::int64_t kernel = 1;
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;
+  std::int64_t groups = 1;
+  bool bias = true;  // of no use before a batch_norm
+};
+
+struct BatchNormOptions {
+  float epsilon = 1e-5F;
+  float momentum = 0.1F;  // running = (1 - momentum) * running + momentum * batch's
+};
+
+struct MaxPoolOptions {
+  std::int64_t kernel = 2;
+  std::int64_t stride = 0;   // 0: the kernel's size
+  std::int64_t padding = 0;  // less than the kernel
+};
+
+// What the softmax cross-entropy says about a batch.
+struct Result {
+  double loss = 0.0;         // mean over `samples`
+  std::int64_t samples = 0;  // those whose label is a class; others (-1, say) do not count
+  std::int64_t correct = 0;
+};
+
+// Called with a parameter's index once its gradient is complete: on the caller's thread, within
+// backward, last layer first. The graph does not touch that gradient again in this step. Must not
+// throw, nor call the graph.
+using GradientReady = std::function<void(std::size_t parameter)>;
+
+// Used by one thread at a time. Every function but the destructor throws Error{kInvalidArgument}
+// for misuse, saying which layer; nothing has changed then. After prepare(), no function allocates.
+class Graph {
+ public:
+  explicit Graph(const Shape& input);
+  Graph(Graph&&) noexcept;
+  Graph& operator=(Graph&&) noexcept;
+  ~Graph();
+
+  // --- Building. Names are unique; parameters are called "<name>.weight" and so on.
+
+  [[nodiscard]] Value input() const noexcept { return {}; }
+  // weight [out, channels / groups, kernel, kernel], bias [out].
+  Value convolution(Value x, const ConvolutionOptions& options, const std::string& name);
+  // weight, bias, running_mean, running_var: [channels]. In training the batch's own statistics
+  // normalize; the running ones (of kind kAverage, unbiased variance) go to their gradient spans.
+  Value batch_norm(Value x, const BatchNormOptions& options, const std::string& name);
+  Value relu(Value x);
+  Value leaky_relu(Value x, float slope);  // slope > 0
+  Value silu(Value x);
+  Value max_pool(Value x, const MaxPoolOptions& options);
+  Value global_average_pool(Value x);
+  // Of all values of x: weight [outputs, inputs], bias [outputs].
+  Value linear(Value x, std::int64_t outputs, const std::string& name);
+  Value add(Value a, Value b);  // of one shape
+  // The loss: x has a class per channel and is the graph's last value.
+  void softmax_cross_entropy(Value x);
+
+  [[nodiscard]] const Shape& shape(Value x) const;
+  // In the order they were added: the first layer's first.
+  [[nodiscard]] const std::vector<Parameter>& parameters() const noexcept;
+
+  // --- Memory
+
+  // Where a parameter's values lie and where its gradient shall be written: Parameter::size()
+  // floats each, alive and unmoved while the graph runs. `gradient` may be empty if no backward
+  // pass is run. Allowed at any time between passes.
+  void bind(std::size_t parameter, std::span<const float> weights, std::span<float> gradient);
+  // Ends building; allocates and touches everything for batches of up to `max_batch` samples. The
+  // last value added is the output, and every other value must have been used.
+  void prepare(std::int64_t max_batch);
+
+  // --- Running. images: [batch, input], 1 <= batch <= max_batch, read until the call's end (until
+  // backward's for forward_training). Results are the same bits for the same bits on one machine.
+
+  // The output [batch, output] with running statistics; valid until the next call.
+  std::span<const float> forward(std::span<const float> images);
+  // The same, and its loss. labels: [batch].
+  Result evaluate(std::span<const float> images, std::span<const std::int32_t> labels);
+
+  // One step: every parameter's gradient of the mean loss over the valid samples. `ready` may be
+  // empty.
+  Result forward_backward(std::span<const float> images,
+                          std::span<const std::int32_t> labels,
+                          const GradientReady& ready);
+
+  // The same in two halves, for a loss of the caller's: the output with batch statistics, and the
+  // gradients from the loss's derivative by that output [batch, output].
+  std::span<const float> forward_training(std::span<const float> images);
+  void backward(std::span<const float> output_gradient, const GradientReady& ready);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ps::nn

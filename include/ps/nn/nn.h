@@ -1,0 +1,5 @@
+// Everything of ps::nn, the networks over ps's kernels (target ps::nn).
+#pragma once
+
+#include <ps/nn/graph.h>
+#include <ps/nn/parameter.h>

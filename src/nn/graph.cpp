@@ -1,0 +1,102 @@
+// Building a graph, and the checks of what its user does; running it is Impl's.
+#include <algorithm>
+
+#include <ps/nn/graph.h>
+
+#include "nn/check.h"
+#include "nn/graph_impl.h"
+#include "nn/layer.h"
+
+namespace ps::nn {
+
+Graph::Graph(const Shape& input) : impl_(std::make_unique<Impl>(input)) {}
+Graph::Graph(Graph&&) noexcept = default;
+Graph& Graph::operator=(Graph&&) noexcept = default;
+Graph::~Graph() = default;
+
+Value Graph::convolution(Value x, const ConvolutionOptions& options, const std::string& name) {
+  return impl_->add(make_convolution(name, shape(x), options), {x});
+}
+
+Value Graph::batch_norm(Value x, const BatchNormOptions& options, const std::string& name) {
+  return impl_->add(make_batch_norm(name, shape(x), options), {x});
+}
+
+Value Graph::relu(Value x) {
+  return impl_->add(make_relu(shape(x)), {x});
+}
+
+Value Graph::leaky_relu(Value x, float slope) {
+  return impl_->add(make_leaky_relu(shape(x), slope), {x});
+}
+
+Value Graph::silu(Value x) {
+  return impl_->add(make_silu(shape(x)), {x});
+}
+
+Value Graph::max_pool(Value x, const MaxPoolOptions& options) {
+  return impl_->add(make_max_pool(shape(x), options), {x});
+}
+
+Value Graph::global_average_pool(Value x) {
+  return impl_->add(make_global_average_pool(shape(x)), {x});
+}
+
+Value Graph::linear(Value x, std::int64_t outputs, const std::string& name) {
+  return impl_->add(make_linear(name, shape(x), outputs), {x});
+}
+
+Value Graph::add(Value a, Value b) {
+  return impl_->add(make_add(shape(a), shape(b)), {a, b});
+}
+
+void Graph::softmax_cross_entropy(Value x) {
+  impl_->set_loss(x);
+}
+
+const Shape& Graph::shape(Value x) const {
+  return impl_->shape(x);
+}
+
+const std::vector<Parameter>& Graph::parameters() const noexcept {
+  return impl_->parameters();
+}
+
+void Graph::bind(std::size_t parameter, std::span<const float> weights, std::span<float> gradient) {
+  impl_->bind(parameter, weights, gradient);
+}
+
+void Graph::prepare(std::int64_t max_batch) {
+  impl_->prepare(max_batch);
+}
+
+std::span<const float> Graph::forward(std::span<const float> images) {
+  return impl_->forward(images, false);
+}
+
+Result Graph::evaluate(std::span<const float> images, std::span<const std::int32_t> labels) {
+  impl_->check_labels(images, labels);
+  impl_->forward(images, false);
+  return impl_->loss(labels, false);
+}
+
+Result Graph::forward_backward(std::span<const float> images,
+                               std::span<const std::int32_t> labels,
+                               const GradientReady& ready) {
+  impl_->check_labels(images, labels);
+  impl_->forward(images, true);
+  const Result result = impl_->loss(labels, true);
+  impl_->backward(ready);
+  return result;
+}
+
+std::span<const float> Graph::forward_training(std::span<const float> images) {
+  return impl_->forward(images, true);
+}
+
+void Graph::backward(std::span<const float> output_gradient, const GradientReady& ready) {
+  impl_->set_output_gradient(output_gradient);
+  impl_->backward(ready);
+}
+
+}  // namespace ps::nn
