@@ -1,0 +1,127 @@
+// The fused update on the CPU. Contributions are summed tile by tile in the first-level cache, so
+// each is read from memory once whatever their number.
+#include <cstdint>
+
+#include "kernels/finite_math.h"
+#include "kernels/reduce_cpu.h"
+#include "kernels/update.h"
+
+// Iterations do not depend on each other, although new weights may replace the old ones in place.
+#if defined(__clang__)
+#define PS_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define PS_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+namespace ps::kernels::PS_ISA {
+namespace {
+
+// Many vectors are read at once, each in short pieces, which hardware prefetchers follow badly:
+// short tiles that are fetched a little ahead reach the memory's speed (docs/optimizers.md).
+constexpr std::size_t kTile = 128;
+constexpr std::size_t kAhead = 256;
+
+PS_HOST_DEVICE void fetch(const float* values) {
+  constexpr std::size_t kCacheLine = 64 / sizeof(float);
+  for (std::size_t i = 0; i < kTile; i += kCacheLine) __builtin_prefetch(values + i);
+}
+
+template <class Rule>
+void fetch_tile(const UpdatePass& pass, std::size_t begin) {
+  fetch(pass.weights + begin);
+  if constexpr (Rule::kStates >= 1) fetch(pass.state + begin);
+  if constexpr (Rule::kStates == 2) fetch(pass.state2 + begin);
+  for (std::size_t k = 0; k < pass.gradient.count; ++k) {
+    fetch(pass.gradient.contributions[k].values + begin);
+  }
+}
+
+// The gradient of `count` elements from `begin` on: in `tile`, or where it lies if a lone
+// contribution is it already.
+const PackedFloat* reduce_tile(const WeightedSum& sum,
+                               std::size_t begin,
+                               std::size_t count,
+                               float* tile) {
+  const WeightedValues* next = sum.contributions;
+  const WeightedValues* end = next + sum.count;
+  if (sum.prefix != nullptr) {
+    if (next == end && sum.divisor == 1.0F) return sum.prefix + begin;
+    start_sum(tile, sum.prefix + begin, 1.0F, count);
+  } else {
+    if (sum.count == 1 && next->weight == 1.0F && sum.divisor == 1.0F) return next->values + begin;
+    start_sum(tile, next->values + begin, next->weight, count);
+    ++next;
+  }
+  for (; next != end; ++next) add_to_sum(tile, next->values + begin, next->weight, count);
+  if (sum.divisor != 1.0F) divide_sum(tile, sum.divisor, count);
+  return tile;
+}
+
+// Applies the rule to `count` elements from `begin` on. The result tells of infinities and NaNs
+// (finite_math.h).
+template <class Rule>
+std::uint32_t apply(const UpdatePass& pass,
+                    const Rule rule,
+                    std::size_t begin,
+                    std::size_t count,
+                    const PackedFloat* gradient) {
+  const float* weights = pass.weights + begin;
+  float* new_weights = pass.new_weights + begin;
+  std::uint32_t seen = 0;
+  if constexpr (Rule::kStates == 0) {
+    PS_INDEPENDENT
+    for (std::size_t i = 0; i < count; ++i) {
+      const float w = rule(weights[i], gradient[i]);
+      new_weights[i] = w;
+      seen |= finite_mark(w);
+    }
+  } else if constexpr (Rule::kStates == 1) {
+    float* state = pass.state + begin;
+    PS_INDEPENDENT
+    for (std::size_t i = 0; i < count; ++i) {
+      float v = state[i];
+      const float w = rule(weights[i], gradient[i], v);
+      state[i] = v;
+      new_weights[i] = w;
+      seen |= finite_mark(w);
+    }
+  } else {
+    float* state = pass.state + begin;
+    float* state2 = pass.state2 + begin;
+    PS_INDEPENDENT
+    for (std::size_t i = 0; i < count; ++i) {
+      float m = state[i];
+      float v = state2[i];
+      const float w = rule(weights[i], gradient[i], m, v);
+      state[i] = m;
+      state2[i] = v;
+      new_weights[i] = w;
+      seen |= finite_mark(w);
+    }
+  }
+  return seen;
+}
+
+template <class Rule>
+bool run(const UpdatePass& pass, const Rule& rule) {
+  alignas(64) float tile[kTile];
+  std::uint32_t seen = 0;
+  for (std::size_t begin = 0; begin < pass.size; begin += kTile) {
+    const std::size_t left = pass.size - begin;
+    const std::size_t count = left < kTile ? left : kTile;
+    if (left >= kAhead + kTile) fetch_tile<Rule>(pass, begin + kAhead);
+    seen |= apply(pass, rule, begin, count, reduce_tile(pass.gradient, begin, count, tile));
+  }
+  return is_finite_mark(seen);
+}
+
+}  // namespace
+
+extern const UpdateOps update_ops{.sgd = run<SgdRule>,
+                                  .momentum = run<MomentumRule>,
+                                  .nesterov = run<NesterovRule>,
+                                  .adam = run<AdamRule>,
+                                  .assign = run<AssignRule>,
+                                  .move = run<MoveRule>};
+
+}  // namespace ps::kernels::PS_ISA

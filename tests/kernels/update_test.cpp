@@ -1,0 +1,350 @@
+// The fused update against arithmetic written down a second time here, bit for bit on every
+// instruction set. That the rules are the right ones: tests/server/optimizer_test.cpp.
+#include "kernels/update.h"
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "kernels/reduce.h"
+#include "kernels/reference.h"
+#include "support/catch.h"
+
+namespace ps::kernels {
+namespace {
+
+using Floats = std::vector<float>;
+
+bool same_bits(const Floats& a, const Floats& b) {
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
+// A rule as the kernels know it, and one element of it in plain words.
+template <class Rule>
+struct Case;
+
+template <>
+struct Case<SgdRule> {
+  static constexpr SgdRule kRule{.lr = 0.1F, .weight_decay = 0.01F};
+  static constexpr auto kRun = &UpdateOps::sgd;
+  static float next(float w, float g, float& /*v*/, float& /*u*/) {
+    const float decay = 0.01F * w;
+    const float step = 0.1F * (g + decay);
+    return w - step;
+  }
+};
+
+template <>
+struct Case<MomentumRule> {
+  static constexpr MomentumRule kRule{.lr = 0.1F, .weight_decay = 0.01F, .momentum = 0.9F};
+  static constexpr auto kRun = &UpdateOps::momentum;
+  static float next(float w, float g, float& v, float& /*u*/) {
+    const float decay = 0.01F * w;
+    const float kept = 0.9F * v;
+    v = kept + (g + decay);
+    const float step = 0.1F * v;
+    return w - step;
+  }
+};
+
+template <>
+struct Case<NesterovRule> {
+  static constexpr NesterovRule kRule{.lr = 0.1F, .weight_decay = 0.01F, .momentum = 0.9F};
+  static constexpr auto kRun = &UpdateOps::nesterov;
+  static float next(float w, float g, float& v, float& /*u*/) {
+    const float decay = 0.01F * w;
+    const float decayed = g + decay;
+    const float kept = 0.9F * v;
+    v = kept + decayed;
+    const float ahead = 0.9F * v;
+    const float step = 0.1F * (decayed + ahead);
+    return w - step;
+  }
+};
+
+template <>
+struct Case<AdamRule> {
+  static constexpr AdamRule kRule{.step = 0.2F,
+                                  .root_scale = 3.0F,
+                                  .keep = 0.999F,
+                                  .weight_decay = 0.01F,
+                                  .beta1 = 0.9F,
+                                  .rest1 = 0.1F,
+                                  .beta2 = 0.999F,
+                                  .rest2 = 0.001F,
+                                  .epsilon = 1e-8F};
+  static constexpr auto kRun = &UpdateOps::adam;
+  static float next(float w, float g, float& m, float& v) {
+    const float decay = 0.01F * w;
+    const float decayed = g + decay;
+    const float kept_m = 0.9F * m;
+    const float new_m = 0.1F * decayed;
+    m = kept_m + new_m;
+    const float square = decayed * decayed;
+    const float kept_v = 0.999F * v;
+    const float new_v = 0.001F * square;
+    v = kept_v + new_v;
+    const float root = std::sqrt(v) * 3.0F;
+    const float step = 0.2F * m;
+    const float kept_w = 0.999F * w;
+    return kept_w - step / (root + 1e-8F);
+  }
+};
+
+template <>
+struct Case<AssignRule> {
+  static constexpr AssignRule kRule{};
+  static constexpr auto kRun = &UpdateOps::assign;
+  static float next(float /*w*/, float x, float& /*v*/, float& /*u*/) { return x; }
+};
+
+template <>
+struct Case<MoveRule> {
+  static constexpr MoveRule kRule{.workers = 3.0F};
+  static constexpr auto kRun = &UpdateOps::move;
+  static float next(float w, float x, float& /*v*/, float& /*u*/) {
+    const float part = (x - w) / 3.0F;
+    return w + part;
+  }
+};
+
+template <class Rule>
+bool run(Isa isa, const UpdatePass& pass) {
+  return (update(isa).*Case<Rule>::kRun)(pass, Case<Rule>::kRule);
+}
+
+// Everything an update touches, from a seed.
+struct Problem {
+  Floats weights, state, state2, prefix;
+  std::vector<Floats> gradients;
+  Floats n;  // the gradients' weights
+
+  Problem(std::int64_t size, std::int64_t contributions, std::uint64_t seed)
+      : weights(random_floats(size, seed)),
+        state(random_floats(size, seed + 1)),
+        state2(random_floats(size, seed + 2, 0.0, 1.0)),
+        prefix(random_floats(size, seed + 3)),
+        n(random_floats(contributions, seed + 4, 1.0, 100.0)) {
+    for (std::int64_t k = 0; k < contributions; ++k) {
+      gradients.push_back(random_floats(size, seed + 5 + static_cast<std::uint64_t>(k)));
+    }
+  }
+
+  // What `divisor` divides: the prefix (if asked for) and the gradients, from left to right.
+  float gradient(std::size_t i, bool with_prefix, float divisor) const {
+    float sum = with_prefix ? prefix[i] : 0.0F;
+    for (std::size_t k = 0; k < gradients.size(); ++k) {
+      const float term = n[k] * gradients[k][i];
+      sum = k == 0 && !with_prefix ? term : sum + term;
+    }
+    return sum / divisor;
+  }
+
+  std::vector<WeightedValues> terms() const {
+    std::vector<WeightedValues> result;
+    for (std::size_t k = 0; k < gradients.size(); ++k) {
+      result.push_back({.values = gradients[k].data(), .weight = n[k]});
+    }
+    return result;
+  }
+
+  // In place; the gradient is for the caller to fill in.
+  UpdatePass pass() {
+    UpdatePass pass;
+    pass.size = weights.size();
+    pass.weights = weights.data();
+    pass.new_weights = weights.data();
+    pass.state = state.data();
+    pass.state2 = state2.data();
+    return pass;
+  }
+};
+
+template <class Rule>
+void apply_reference(Problem& problem, bool with_prefix, float divisor) {
+  for (std::size_t i = 0; i < problem.weights.size(); ++i) {
+    problem.weights[i] =
+        Case<Rule>::next(problem.weights[i], problem.gradient(i, with_prefix, divisor),
+                         problem.state[i], problem.state2[i]);
+  }
+}
+
+TEMPLATE_TEST_CASE("update: every instruction set gives the reference's bits",
+                   "[unit]",
+                   SgdRule,
+                   MomentumRule,
+                   NesterovRule,
+                   AdamRule,
+                   AssignRule,
+                   MoveRule) {
+  using Rule = TestType;
+  const Isa isa = any_isa();
+  const std::int64_t size = GENERATE(0, 1, 31, 1024, 100003);
+  const auto [contributions, with_prefix, divisor] = GENERATE(table<std::int64_t, bool, float>({
+      {1, false, 1.0F},
+      {1, false, 96.5F},
+      {0, true, 1.0F},
+      {0, true, 96.5F},
+      {1, true, 1.0F},
+      {5, false, 96.5F},
+      {3, true, 96.5F},
+  }));
+  if (size > 1024 && contributions != 3) return;  // for time's sake
+  CAPTURE(to_string(isa), size, contributions, with_prefix, divisor);
+  const Problem problem(size, contributions, 7);
+  Problem expected = problem;
+  apply_reference<Rule>(expected, with_prefix, divisor);
+
+  for (const bool in_place : {true, false}) {
+    CAPTURE(in_place);
+    Problem actual = problem;
+    Floats elsewhere(actual.weights.size());
+    const std::vector<WeightedValues> terms = actual.terms();
+    UpdatePass pass = actual.pass();
+    if (!in_place) pass.new_weights = elsewhere.data();
+    pass.gradient = {.prefix = with_prefix ? actual.prefix.data() : nullptr,
+                     .contributions = terms.data(),
+                     .count = terms.size(),
+                     .divisor = divisor};
+    CHECK(run<Rule>(isa, pass));
+    CHECK(same_bits(in_place ? actual.weights : elsewhere, expected.weights));
+    CHECK(same_bits(actual.state, expected.state));
+    CHECK(same_bits(actual.state2, expected.state2));
+    if (!in_place) CHECK(same_bits(actual.weights, problem.weights));
+  }
+}
+
+TEST_CASE("update: folding contributions beforehand changes no bit", "[unit]") {
+  const Isa isa = any_isa();
+  const std::size_t folded = GENERATE(1U, 2U, 4U, 5U);
+  CAPTURE(to_string(isa), folded);
+  constexpr std::int64_t kSize = 1500;
+  const float divisor = 123.0F;
+
+  Problem late(kSize, 5, 11);
+  const std::vector<WeightedValues> terms = late.terms();
+  UpdatePass pass = late.pass();
+  pass.gradient = {.contributions = terms.data(), .count = terms.size(), .divisor = divisor};
+  run<MomentumRule>(isa, pass);
+
+  Problem early(kSize, 5, 11);
+  Floats sum(kSize, std::numeric_limits<float>::quiet_NaN());
+  reduce(isa).start(sum.data(), terms[0].values, terms[0].weight, kSize);
+  for (std::size_t k = 1; k < folded; ++k) {
+    reduce(isa).add(sum.data(), terms[k].values, terms[k].weight, kSize);
+  }
+  pass = early.pass();
+  pass.gradient = {.prefix = sum.data(),
+                   .contributions = terms.data() + folded,
+                   .count = terms.size() - folded,
+                   .divisor = divisor};
+  run<MomentumRule>(isa, pass);
+
+  CHECK(same_bits(early.weights, late.weights));
+  CHECK(same_bits(early.state, late.state));
+}
+
+TEST_CASE("update: contributions add up in the order given", "[unit]") {
+  const Isa isa = any_isa();
+  const Floats large{1e8F};
+  const Floats one{1.0F};
+  const Floats minus_large{-1e8F};
+  const auto sum = [isa](const std::vector<WeightedValues>& terms) {
+    Floats w{0.0F};
+    UpdatePass pass;
+    pass.size = 1;
+    pass.weights = pass.new_weights = w.data();
+    pass.gradient = {.contributions = terms.data(), .count = terms.size()};
+    update(isa).assign(pass, {});
+    return w[0];
+  };
+  CHECK(sum({{large.data()}, {one.data()}, {minus_large.data()}}) == 0.0F);  // 1e8 + 1 = 1e8
+  CHECK(sum({{large.data()}, {minus_large.data()}, {one.data()}}) == 1.0F);
+}
+
+TEST_CASE("update: products are rounded before they are added", "[unit]") {
+  const Isa isa = any_isa();
+  // (1 + 2^-12)^2 = 1 + 2^-11 + 2^-24; the last bit is lost unless a fused operation keeps it.
+  const float x = 1.0F + 0x1p-12F;
+  const Floats first{-1.0F};
+  const Floats second{x};
+  const std::vector<WeightedValues> terms{{.values = first.data()},
+                                          {.values = second.data(), .weight = x}};
+  Floats w{0.0F};
+  UpdatePass pass;
+  pass.size = 1;
+  pass.weights = pass.new_weights = w.data();
+  pass.gradient = {.contributions = terms.data(), .count = terms.size()};
+  update(isa).assign(pass, {});
+  CHECK(w[0] == 0x1p-11F);
+}
+
+TEST_CASE("update: a contribution of weight 1 keeps its bits, n g / n need not", "[unit]") {
+  const Isa isa = any_isa();
+  const Floats values = random_floats(4099, 3);
+  Floats w(values.size());
+  UpdatePass pass;
+  pass.size = w.size();
+  pass.weights = pass.new_weights = w.data();
+  WeightedValues term{.values = values.data()};
+  pass.gradient = {.contributions = &term, .count = 1};
+  update(isa).assign(pass, {});
+  CHECK(same_bits(w, values));
+
+  term.weight = 49.0F;
+  pass.gradient.divisor = 49.0F;
+  update(isa).assign(pass, {});
+  CHECK_FALSE(same_bits(w, values));
+}
+
+TEST_CASE("update: contributions may lie at any byte address", "[unit]") {
+  const Isa isa = any_isa();
+  const std::size_t offset = GENERATE(1U, 2U, 3U, 5U);
+  CAPTURE(to_string(isa), offset);
+  constexpr std::size_t kSize = 1031;
+  Problem expected(kSize, 1, 5);
+  apply_reference<AdamRule>(expected, false, 10.0F);
+
+  Problem actual(kSize, 1, 5);
+  std::vector<std::byte> message(kSize * sizeof(float) + offset);
+  std::memcpy(message.data() + offset, actual.gradients[0].data(), kSize * sizeof(float));
+  const WeightedValues term{.values = reinterpret_cast<const float*>(message.data() + offset),
+                            .weight = actual.n[0]};
+  UpdatePass pass = actual.pass();
+  pass.gradient = {.contributions = &term, .count = 1, .divisor = 10.0F};
+  run<AdamRule>(isa, pass);
+  CHECK(same_bits(actual.weights, expected.weights));
+}
+
+TEST_CASE("update: says when a new weight is not finite", "[unit]") {
+  const Isa isa = any_isa();
+  const std::size_t where = GENERATE(0U, 1U, 127U, 128U, 500U, 1030U);
+  CAPTURE(to_string(isa), where);
+  Problem problem(1031, 2, 9);
+  const std::vector<WeightedValues> terms = problem.terms();
+  UpdatePass pass = problem.pass();
+  pass.gradient = {.contributions = terms.data(), .count = terms.size()};
+  CHECK(run<SgdRule>(isa, pass));
+
+  SECTION("finite gradients that overflow") {
+    problem.gradients[0][where] = std::numeric_limits<float>::max();
+    CHECK_FALSE(run<SgdRule>(isa, pass));
+  }
+  SECTION("a NaN") {
+    problem.gradients[1][where] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_FALSE(run<SgdRule>(isa, pass));
+  }
+  SECTION("the largest number is finite") {
+    problem.weights[where] = std::numeric_limits<float>::max();
+    problem.gradients[0][where] = problem.gradients[1][where] = 0.0F;
+    UpdatePass average = pass;
+    CHECK(run<MoveRule>(isa, average));
+  }
+}
+
+}  // namespace
+}  // namespace ps::kernels
