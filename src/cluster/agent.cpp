@@ -59,12 +59,16 @@ std::optional<wire::Control> Agent::on_message(const wire::Message& message,
     incarnation_ = answer->incarnation;
     settle(join_ticket_);
     next_beat_ = now;
+    for (const auto& ask : asks_) send(ask.request, out);  // what had to wait for the incarnation
     return std::nullopt;
   }
   if (const auto* refused = std::get_if<wire::Refused>(&control)) {
     fail(static_cast<ErrorCode>(refused->code), refused->text);
     return std::nullopt;
   }
+  // Joined got lost and something later did not: nothing can be done about it without an
+  // incarnation. It is told again.
+  if (!joined()) return std::nullopt;
   if (const auto* ack = std::get_if<wire::HeartbeatAck>(&control)) {
     if (ack->revision > view_.revision) next_beat_ = now;  // the view got lost: ask for it again
     return std::nullopt;
@@ -108,7 +112,7 @@ void Agent::on_time(TimePoint now, Outbox& out) {
   }
   if (now >= next_beat_) beat(now, out);
   for (auto& ask : asks_) {
-    if (now < ask.again) continue;
+    if (now < ask.again || !may_send(ask)) continue;
     send(ask.request, out);
     ask.pause = std::min(ask.pause * 2, options_.timing.retry_cap);
     ask.again = now + ask.pause;
@@ -120,16 +124,23 @@ TimePoint Agent::next_time() const {
   TimePoint next = std::min(
       next_beat_, last_heard_ + (joined() ? options_.timing.lease : options_.timing.deadline));
   if (joined() && !renewed_) next = std::min(next, last_heard_ + options_.timing.suspect);
-  for (const auto& ask : asks_) next = std::min(next, ask.again);
+  for (const auto& ask : asks_) {
+    if (may_send(ask)) next = std::min(next, ask.again);
+  }
   return next;
 }
 
 std::uint64_t Agent::ask(wire::Control request, TimePoint now, Outbox& out) {
-  send(request, out);
   const std::uint64_t ticket = next_ticket_++;
   const Duration pause = std::min(options_.timing.retry, options_.timing.lease / 2);
   asks_.push_back({ticket, std::move(request), now + pause, pause});
+  if (may_send(asks_.back())) send(asks_.back().request, out);
   return ticket;
+}
+
+// Before it has joined, a node has no incarnation to speak under.
+bool Agent::may_send(const Ask& ask) const {
+  return joined() || std::holds_alternative<wire::Join>(ask.request);
 }
 
 void Agent::settle(std::uint64_t ticket) {

@@ -50,8 +50,8 @@ class Agent {
   void on_time(TimePoint now, Outbox& out);
   [[nodiscard]] TimePoint next_time() const;
 
-  // Sends `request` now and again, less and less often, until settle() is called with the returned
-  // ticket.
+  // Sends `request`, once joined, now and again, less and less often, until settle() is called with
+  // the returned ticket.
   std::uint64_t ask(wire::Control request, TimePoint now, Outbox& out);
   void settle(std::uint64_t ticket);
 
@@ -78,11 +78,12 @@ class Agent {
   struct Ask {
     std::uint64_t ticket;
     wire::Control request;
-    TimePoint again;
-    Duration pause;
+    TimePoint again;  // kNever: not before it has joined
+    Duration pause;   // after the next sending
   };
 
   void send(const wire::Control& control, Outbox& out) const;
+  [[nodiscard]] bool may_send(const Ask& ask) const;
   void beat(TimePoint now, Outbox& out);
   void on_view(wire::View view, TimePoint now, Outbox& out);
 

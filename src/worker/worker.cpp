@@ -82,7 +82,8 @@ void Worker::on_view(TimePoint now, cluster::Outbox& out) {
   const wire::View& view = agent_.view();
   if (!agent_.joined() || failed_) return;
   const std::uint32_t rank = options_.agent.self.index;
-  const auto& self = view.workers.at(rank);
+  if (rank >= view.workers.size()) return;  // no view has come yet
+  const auto& self = view.workers[rank];
   if (leaving_ && (self.state == wire::WorkerInfo::State::kLeft ||
                    view.phase == wire::View::Phase::kStopping)) {
     agent_.settle(leave_ask_);
