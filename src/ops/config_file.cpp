@@ -1,13 +1,15 @@
 #include "ops/config_file.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <array>
+#include <charconv>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <toml++/toml.h>
 
 #include <ps/error.h>
+
+#include "ops/file.h"
 
 namespace ps::ops {
 namespace {
@@ -29,6 +31,12 @@ std::string shown(const toml::node& node) {
   if (const auto* text = node.as_string()) return quote_toml(text->get());
   if (node.is_table()) return "a table";
   if (node.is_array()) return "an array";
+  if (const auto* number = node.as_floating_point()) {
+    std::array<char, 64> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number->get()).ptr;
+    const std::string shortest(digits.data(), end);
+    return shortest.find_first_of(".en") == std::string::npos ? shortest + ".0" : shortest;
+  }
   std::ostringstream text;
   node.visit([&](const auto& value) { text << value; });
   return text.str();
@@ -107,16 +115,21 @@ void read_section(const std::string& path,
   throw Error(ErrorCode::kInvalidArgument, text);
 }
 
-toml::table parse_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
-  if (!file) {
-    throw Error(ErrorCode::kIo, "cannot read the configuration file " + path + ": " +
-                                    std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
-  }
+std::string read_text(const std::string& path) {
   try {
-    return toml::parse(text.str(), path);
+    InputFile file(path);
+    std::string text(file.size(), '\0');
+    file.read(std::as_writable_bytes(std::span(text)));
+    return text;
+  } catch (const Error& error) {
+    throw Error(error.code(), std::string("the configuration file: ") + error.what());
+  }
+}
+
+toml::table parse_file(const std::string& path) {
+  const std::string text = read_text(path);
+  try {
+    return toml::parse(text, path);
   } catch (const toml::parse_error& error) {
     throw Error(ErrorCode::kInvalidArgument, place(path, error.source()) + ": not valid TOML: " +
                                                  std::string(error.description()));

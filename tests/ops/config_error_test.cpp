@@ -72,10 +72,10 @@ TEST_CASE("config errors: a file that is not TOML, or not there", "[unit]") {
   CHECK_THAT(load_error({.file = "[job]\nseed = 1\nseed = 2\n"}),
              Catch::StartsWith("job.toml:3: not valid TOML: "));
   CHECK(load_error({.arguments = {"--config", "/nowhere/job.toml"}}) ==
-        "input/output error: cannot read the configuration file job.toml: No such file or "
+        "input/output error: the configuration file: cannot open job.toml: No such file or "
         "directory");
   CHECK_THAT(load_error({.arguments = {"--config", "/"}}),
-             Catch::StartsWith("input/output error: cannot read the configuration file /"));
+             Catch::StartsWith("input/output error: the configuration file: cannot read"));
   CHECK(load_error({.arguments = {"--config"}}) ==
         "flag --config: nothing follows it: expected a TOML file");
 }

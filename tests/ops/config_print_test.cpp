@@ -1,3 +1,5 @@
+#include <regex>
+
 #include "ops/config_schema.h"
 #include "ops/config_support.h"
 #include "support/catch.h"
@@ -111,13 +113,13 @@ TEST_CASE("config print: each line says where its value came from", "[unit]") {
                                                  .environment = {{"PS_CLUSTER_WORKERS", "2"}},
                                                  .arguments = {"--consistency.mode=async"}})
                                                .config);
-  CHECK_THAT(printed, Catch::Matches("(.|\\n)*\nseed = 7 +# file [^\\n]*job.toml:3\n(.|\\n)*"));
-  CHECK_THAT(printed, Catch::Contains("name = \"job\"                          # default\n"));
-  CHECK_THAT(printed, Catch::Contains("workers = 2                           # environment "
-                                      "PS_CLUSTER_WORKERS\n"));
-  CHECK_THAT(printed, Catch::Contains("mode = \"async\"                        # flag "
-                                      "--consistency.mode\n"));
-  CHECK_THAT(printed, Catch::Contains("# lr =                                # the program's\n"));
+  // The gap before the comments is a matter of looks.
+  const std::string lines = std::regex_replace(printed, std::regex(" +#"), " #");
+  CHECK_THAT(lines, Catch::Contains("/job.toml:3\n") && Catch::Contains("\nseed = 7 # file "));
+  CHECK_THAT(lines, Catch::Contains("\nname = \"job\" # default\n"));
+  CHECK_THAT(lines, Catch::Contains("\nworkers = 2 # environment PS_CLUSTER_WORKERS\n"));
+  CHECK_THAT(lines, Catch::Contains("\nmode = \"async\" # flag --consistency.mode\n"));
+  CHECK_THAT(lines, Catch::Contains("\n# lr = # the program's\n"));
 }
 
 TEST_CASE("config print: a file of any name keeps the output TOML", "[unit]") {

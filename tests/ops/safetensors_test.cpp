@@ -253,7 +253,9 @@ TEST_CASE("safetensors: damaged files are refused or read, never worse", "[unit]
     CHECK(load_error(whole.substr(0, size)) != "none");
   }
   const TemporaryDirectory directory;
-  Random random(GENERATE(1, 2, 3));
+  const std::uint64_t seed = GENERATE(1U, 2U, 3U);
+  CAPTURE(seed);
+  Random random(seed);
   for (int i = 0; i < 500; ++i) {
     std::string damaged = whole;
     const auto at = static_cast<std::size_t>(random.below(damaged.size()));

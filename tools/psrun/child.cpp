@@ -87,13 +87,13 @@ Fd::~Fd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Pipe make_pipe() {
+Pipe make_pipe(Reader reader) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) fail(errno, "make a pipe");
   const Fd read(ends[0]);
   const Fd write(ends[1]);
   Pipe pipe{.read = lifted(read), .write = lifted(write)};
-  fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);
+  if (reader == Reader::kPsrun) fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);
   return pipe;
 }
 
@@ -108,8 +108,8 @@ std::string to_string(const ExitStatus& status) {
 }
 
 Child::Child(const SpawnRequest& request) {
-  Pipe out = make_pipe();
-  Pipe err = make_pipe();
+  Pipe out = make_pipe(Reader::kPsrun);
+  Pipe err = make_pipe(Reader::kPsrun);
   SpawnSetup setup;
   setup.give(out.write.get(), STDOUT_FILENO);
   setup.give(err.write.get(), STDERR_FILENO);

@@ -26,14 +26,17 @@ class Fd {
   int fd_ = -1;
 };
 
+// Who reads a pipe: psrun does not block on it, a program expects that it does.
+enum class Reader { kPsrun, kProgram };
+
 struct Pipe {
-  Fd read;   // does not block
-  Fd write;  // does
+  Fd read;
+  Fd write;
 };
 
 // Both ends are closed on exec and numbered 10 and up, out of the way of the descriptors that a
 // child gets. Throws std::system_error.
-Pipe make_pipe();
+Pipe make_pipe(Reader reader);
 
 // How a process ended.
 struct ExitStatus {

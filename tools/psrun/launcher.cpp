@@ -77,8 +77,8 @@ Launcher::Launcher(const Options& options)
       directory_(options.environment),
       interrupts_(signal_descriptor({SIGINT, SIGTERM, SIGHUP, SIGQUIT})),
       exits_(signal_descriptor({SIGCHLD})),
-      lifeline_(make_pipe()),
-      report_(make_pipe()),
+      lifeline_(make_pipe(Reader::kProgram)),
+      report_(make_pipe(Reader::kPsrun)),
       output_(options.color, interrupts_.get()),
       deadline_(clock_.now() + kSchedulerDeadline),
       kill_after_at_(options.kill_after > Duration::zero() ? clock_.now() + options.kill_after
