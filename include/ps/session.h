@@ -16,6 +16,11 @@
 
 namespace ps {
 
+// argv without the flags that Session::open() takes, argv[0] first: for programs that look at their
+// own flags (--help, usage errors) before they join a job. Throws what open() throws for a bad
+// flag, file or variable.
+std::vector<std::string> program_arguments(int argc, char** argv);
+
 // One user's thread drives a Session; none of its functions may be called from two threads at once.
 // Several sessions can live in one process. Move-only; destroying one that was not finished tells
 // the others that this worker failed.
@@ -75,7 +80,7 @@ class Session {
   // leaves. Blocks until all workers do so. Nothing but destruction may follow.
   void finish();
 
-  class Impl;
+  class Impl;                                             // ps's own
   explicit Session(std::unique_ptr<Impl> impl) noexcept;  // ps's own
 
  private:

@@ -74,14 +74,30 @@ void Session::Impl::abandon(const std::string& reason) noexcept {
 // --- the public face
 // -----------------------------------------------------------------------------------------
 
-Session Session::open(int argc, char** argv) {
-  std::vector<std::string> rest;
+namespace {
+
+// Reads the configuration; what it asks to print, is printed, and the process ends.
+ops::Config configure(int argc, char** argv, std::vector<std::string>& rest) {
   ops::Config config = ops::load_config(argc, argv, rest, ops::Environment::from_process());
   if (config.request != ops::Config::Request::kRun) {
     const bool help = config.request == ops::Config::Request::kHelpConfig;
     std::fputs((help ? ops::help_config() : ops::print_config(config)).c_str(), stdout);
     std::exit(0);
   }
+  return config;
+}
+
+}  // namespace
+
+std::vector<std::string> program_arguments(int argc, char** argv) {
+  std::vector<std::string> rest;
+  configure(argc, argv, rest);
+  return rest;
+}
+
+Session Session::open(int argc, char** argv) {
+  std::vector<std::string> rest;
+  ops::Config config = configure(argc, argv, rest);
   if (config.cluster.role == ops::ProcessRole::kScheduler ||
       config.cluster.role == ops::ProcessRole::kServer) {
     std::exit(serve(config));
