@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdexcept>
 #include <string_view>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
@@ -28,6 +30,28 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
   return all;
 }
 
+std::array<int, 2> make_pipe() {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    throw std::system_error(errno, std::generic_category(), "pipe2");
+  }
+  return ends;
+}
+
+// Our side and the program's.
+std::array<int, 2> make_terminal(unsigned short columns) {
+  const int ours = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (ours < 0 || grantpt(ours) != 0 || unlockpt(ours) != 0) {
+    throw std::system_error(errno, std::generic_category(), "posix_openpt");
+  }
+  const int theirs = open(ptsname(ours), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  const winsize size{.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
+  if (theirs < 0 || ioctl(theirs, TIOCSWINSZ, &size) != 0) {
+    throw std::system_error(errno, std::generic_category(), "terminal");
+  }
+  return {ours, theirs};
+}
+
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> list;
   for (auto& text : texts) list.push_back(text.data());
@@ -38,7 +62,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }  // namespace
 
 Process::Process(const std::vector<std::string>& arguments,
-                 const std::vector<std::string>& variables) {
+                 const std::vector<std::string>& variables,
+                 unsigned short terminal_columns) {
   auto program = arguments;
   auto environment = environment_with(variables);
   posix_spawn_file_actions_t actions;
@@ -47,9 +72,7 @@ Process::Process(const std::vector<std::string>& arguments,
   std::array<int, 2> writers{};
   for (int stream = 0; stream < 2; ++stream) {
     const auto i = static_cast<std::size_t>(stream);
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-      throw std::system_error(errno, std::generic_category(), "pipe2");
-    }
+    ends = stream == 1 && terminal_columns > 0 ? make_terminal(terminal_columns) : make_pipe();
     streams_.at(i) = ends[0];
     writers.at(i) = ends[1];
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO + stream);

@@ -13,8 +13,10 @@ namespace ps::test {
 class Process {
  public:
   // `variables` ("NAME=value") come on top of this process's environment, without its PS_ ones.
+  // `terminal_columns` > 0: standard error is a terminal so wide.
   explicit Process(const std::vector<std::string>& arguments,
-                   const std::vector<std::string>& variables = {});
+                   const std::vector<std::string>& variables = {},
+                   unsigned short terminal_columns = 0);
   ~Process();  // kills it
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,9 @@ me="$PS_CLUSTER_ROLE $PS_CLUSTER_INDEX"
 report() { echo "tcp://127.0.0.1:7" >&$PS_CLUSTER_REPORT_FD; }
 # Until psrun is gone; 5 as a ps program would.
 hold() { read -r line <&$PS_CLUSTER_LIFELINE_FD; exit 5; }
+# One process waits for another of the job.
+ready() { touch $PS_TRANSPORT_DIRECTORY/ready; }
+await_ready() { until [ -f $PS_TRANSPORT_DIRECTORY/ready ]; do :; done; }
 )";
 
 std::vector<std::string> psrun(std::vector<std::string> flags, const std::string& script) {
@@ -151,6 +155,33 @@ TEST_CASE("psrun: marks are coloured when asked, and NO_COLOR is heeded", "[inte
   CHECK(plain.out == "worker 0  | a\nworker 0  | c\n");
 }
 
+TEST_CASE("psrun: worker 0's progress is one live line on a terminal, below the others",
+          "[integration]") {
+  const TemporaryDirectory directory;
+  const auto wait_for_go = [&](const std::string& worker) {
+    REQUIRE(mkfifo(directory.file(worker).c_str(), 0600) == 0);
+    return "read -r go <" + directory.file(worker) + "\n";
+  };
+  const auto go = [&](const std::string& worker) { std::ofstream(directory.file(worker)) << "\n"; };
+  const auto shown = [](const std::string& text) {
+    return [text](const Process& job) { return count(job.err, text) == 1; };
+  };
+  Process job(
+      psrun({"-n", "2"},
+            workers("if [ \"$me\" = 'worker 1' ]; then\n" + wait_for_go("1") +
+                    "echo hello >&2; exit; fi\n"
+                    "printf '%s, a long line of progress\\033[K\\r' $PS_OBSERVE_PROGRESS >&2\n" +
+                    wait_for_go("0") + "printf 'done\\033[K\\n' >&2")),
+      {"NO_COLOR=1"}, 25);
+  const std::string live = "worker 0  | live, a lon…\r";  // 24 columns
+  job.read_until(shown(live));
+  go("1");
+  job.read_until(shown("\r\x1b[Kworker 1  | hello\r\n" + live));
+  go("0");
+  CHECK(job.wait() == 0);
+  CHECK_THAT(job.err, Catch::EndsWith("\r\x1b[Kworker 0  | done\r\n"));
+}
+
 TEST_CASE("psrun: the first failure's code is psrun's, and the others are ended", "[integration]") {
   const Witness witness;
   Process job(psrun({"-n", "2", "--grace", "0.1"}, witness.hold() + others_hold("exit 3")));
@@ -164,9 +195,9 @@ TEST_CASE("psrun: the first failure's code is psrun's, and the others are ended"
 TEST_CASE("psrun: a killed child ends the job, and one that ignores SIGTERM is killed",
           "[integration]") {
   const Witness witness;
-  Process job(psrun({"--grace", "0"}, witness.hold() +
-                                          "[ $PS_CLUSTER_ROLE = server ] && trap '' TERM\n" +
-                                          others_hold("kill -KILL $$")));
+  const std::string stubborn = "[ $PS_CLUSTER_ROLE = server ] && { trap '' TERM; ready; }\n";
+  Process job(psrun({"--grace", "0"},
+                    witness.hold() + stubborn + others_hold("await_ready; kill -KILL $$")));
   CHECK(job.wait() == 128 + SIGKILL);
   CHECK_THAT(job.err, Contains("psrun: worker 0 failed: signal SIGKILL; stopping the others\n"));
   CHECK_THAT(job.err, Contains("server 0 did not end within 2 s of SIGTERM: SIGKILL\n"));
@@ -198,10 +229,12 @@ TEST_CASE("psrun: what a wrapper leaves behind is ended with it", "[integration]
 
 TEST_CASE("psrun: a wrapper's children are ended by the group", "[integration]") {
   const Witness witness;
-  Process job(psrun({"-n", "2", "--grace", "0"}, witness.hold() +
-                                                     "[ $PS_CLUSTER_ROLE = scheduler ] && report\n"
-                                                     "[ \"$me\" = 'worker 0' ] && exit 6\n"
-                                                     "sh -c 'read x <&3'; true"));
+  const std::string script = R"(
+[ $PS_CLUSTER_ROLE = scheduler ] && report
+[ "$me" = 'worker 0' ] && { await_ready; exit 6; }
+[ "$me" = 'worker 1' ] || hold
+sh -c 'touch $PS_TRANSPORT_DIRECTORY/ready; read x <&3'; true)";
+  Process job(psrun({"-n", "2", "--grace", "0"}, witness.hold() + script));
   CHECK(job.wait() == 6);
   CHECK(witness.all_gone());
 }

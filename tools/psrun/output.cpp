@@ -119,17 +119,12 @@ void Output::finish() {
 
 // The live line makes room for `text` and is drawn again below it.
 void Output::write_lines(int fd, std::string_view text) {
-  if (!live()) {
-    write_all(fd, text);
-    return;
-  }
-  if (fd != STDERR_FILENO) {
-    write_all(STDERR_FILENO, kClearLine);
-    write_all(fd, text);
-  }
-  std::string drawn(fd == STDERR_FILENO ? std::string(kClearLine) + std::string(text) : "");
-  if (!live_line_.empty()) drawn += ops::fit_columns(live_line_, live_columns_ - 1) + "\r";
-  write_all(STDERR_FILENO, drawn);
+  if (text.empty() && live_line_ == drawn_) return;
+  if (!drawn_.empty()) write_all(STDERR_FILENO, kClearLine);
+  write_all(fd, text);
+  drawn_ = live_line_;
+  if (drawn_.empty()) return;
+  write_all(STDERR_FILENO, ops::fit_columns(drawn_, live_columns_ - 1) + "\r");
 }
 
 void Output::write_all(int fd, std::string_view text) {

@@ -53,6 +53,7 @@ class Output {
   const std::size_t live_columns_;  // 0: standard error is no terminal
   std::deque<Source> sources_;      // a deque, so that references stay valid
   std::string live_line_;
+  std::string drawn_;                     // the live line on the terminal now
   std::optional<std::string> held_;       // the newest line of results, if it is JSON
   std::optional<std::string> last_json_;  // bare
   const Source* results_ = nullptr;
