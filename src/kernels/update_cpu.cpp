@@ -31,6 +31,7 @@ void fetch_tile(const UpdatePass& pass, std::size_t begin) {
   fetch(pass.weights + begin);
   if constexpr (Rule::kStates >= 1) fetch(pass.state + begin);
   if constexpr (Rule::kStates == 2) fetch(pass.state2 + begin);
+  if (pass.gradient.prefix != nullptr) fetch(pass.gradient.prefix + begin);
   for (std::size_t k = 0; k < pass.gradient.count; ++k) {
     fetch(pass.gradient.contributions[k].values + begin);
   }

@@ -69,7 +69,7 @@ class Optimizer {
 
  private:
   [[nodiscard]] float learning_rate(const Step& step) const;
-  bool update(const Step& step, const kernels::UpdatePass& pass, ChunkState& state) const;
+  bool update(const Step& step, const kernels::UpdatePass& gradient, ChunkState& state) const;
   bool average(const Step& step, const kernels::UpdatePass& pass) const;
 
   ps::Optimizer rule_;

@@ -1,0 +1,106 @@
+// Bytes per second of the fused update against y += x on arrays of the same size, one thread. The
+// bytes are those of update.h's count, so a perfect pass reaches y += x. On a shared host run them
+// interleaved: --benchmark_enable_random_interleaving=true --benchmark_repetitions=9.
+#include <benchmark/benchmark.h>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/buffer.h"
+#include "kernels/finite.h"
+#include "kernels/isa.h"
+#include "kernels/reduce.h"
+#include "kernels/update.h"
+
+namespace {
+
+using namespace ps;  // NOLINT: a program of its own
+
+constexpr std::size_t kElements = std::size_t{16} << 20;  // 64 MiB
+
+Memory filled(float value) {
+  Memory memory = Memory::allocate(kElements * sizeof(float));
+  for (float& x : memory.as<float>()) x = value;
+  return memory;
+}
+
+void count_bytes(benchmark::State& state, std::size_t bytes_per_element) {
+  state.SetBytesProcessed(state.iterations() *
+                          static_cast<std::int64_t>(kElements * bytes_per_element));
+}
+
+void add(benchmark::State& state) {
+  const kernels::ReduceOps& ops = kernels::reduce(kernels::best_isa());
+  const Memory x = filled(1e-6F);
+  const Memory y = filled(1.0F);
+  for (auto _ : state) {
+    ops.add(y.as<float>().data(), x.as<float>().data(), 1.0F, kElements);
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state, 12);
+}
+
+void finite(benchmark::State& state) {
+  const Memory x = filled(1.0F);
+  for (auto _ : state) benchmark::DoNotOptimize(kernels::all_finite(x.as<float>()));
+  count_bytes(state, 4);
+}
+
+// The arrays of one update of everything: range(0) contributions, in place unless range(1).
+class Arrays {
+ public:
+  explicit Arrays(const benchmark::State& state) {
+    for (std::int64_t i = 0; i < state.range(0); ++i) {
+      gradients_.push_back(filled(1e-6F));
+      terms_.push_back({.values = gradients_.back().as<float>().data(), .weight = 32.0F});
+    }
+    if (state.range(1) != 0) new_weights_ = filled(0.0F);
+    pass.size = kElements;
+    pass.weights = weights_.as<float>().data();
+    pass.new_weights = new_weights_.as<float>().data();
+    pass.state = state_.as<float>().data();
+    pass.state2 = state2_.as<float>().data();
+    pass.gradient.contributions = terms_.data();
+    pass.gradient.count = terms_.size();
+    pass.gradient.divisor = 32.0F * static_cast<float>(terms_.size());
+  }
+
+  kernels::UpdatePass pass;
+
+ private:
+  Memory weights_ = filled(1.0F);
+  Memory new_weights_ = weights_;
+  Memory state_ = filled(0.0F);
+  Memory state2_ = filled(1e-6F);
+  std::vector<Memory> gradients_;
+  std::vector<kernels::WeightedValues> terms_;
+};
+
+void momentum(benchmark::State& state) {
+  const kernels::UpdateOps& ops = kernels::update(kernels::best_isa());
+  const Arrays arrays(state);
+  const kernels::MomentumRule rule{.lr = 1e-3F, .weight_decay = 1e-4F, .momentum = 0.9F};
+  for (auto _ : state) benchmark::DoNotOptimize(ops.momentum(arrays.pass, rule));
+  count_bytes(state, 4 * static_cast<std::size_t>(state.range(0)) + 16);
+}
+
+void adam(benchmark::State& state) {
+  const kernels::UpdateOps& ops = kernels::update(kernels::best_isa());
+  const Arrays arrays(state);
+  const kernels::AdamRule rule{.step = 1e-3F,
+                               .root_scale = 1.0F,
+                               .beta1 = 0.9F,
+                               .rest1 = 0.1F,
+                               .beta2 = 0.999F,
+                               .rest2 = 0.001F,
+                               .epsilon = 1e-8F};
+  for (auto _ : state) benchmark::DoNotOptimize(ops.adam(arrays.pass, rule));
+  count_bytes(state, 4 * static_cast<std::size_t>(state.range(0)) + 24);
+}
+
+BENCHMARK(add);
+BENCHMARK(finite);
+BENCHMARK(momentum)->ArgNames({"n", "copy"})->ArgsProduct({{1, 2, 4}, {0, 1}});
+BENCHMARK(adam)->ArgNames({"n", "copy"})->ArgsProduct({{1, 2, 4}, {0, 1}});
+
+}  // namespace
