@@ -3,6 +3,7 @@
 #include "kernels/convolution_math.h"
 #include "kernels/gemm.h"
 #include "kernels/lanes.h"
+#include "kernels/window.h"
 
 namespace ps::kernels::PS_ISA {
 
@@ -19,8 +20,8 @@ struct Block {
   Index columns;  // rows * out_width
 };
 
-// Calls visit(tap, row within the block, input row or null, first, last, shift) for every tap and
-// output row of a block: outputs [first, last) of the row read input[output * stride + shift], the
+// Calls visit(tap, row within the block, input row or null, range, shift) for every tap and
+// output row of a block: the outputs in range read input[output * stride + shift], the
 // others (all, where input is null) read padding. `image`: one group's channels.
 template <class Pixel, class Visit>
 void for_taps(const Convolution& s, const Block& block, Pixel* image, const Visit& visit) {
@@ -32,14 +33,11 @@ void for_taps(const Convolution& s, const Block& block, Pixel* image, const Visi
     for (Index tap_row = 0; tap_row < s.kernel; ++tap_row) {
       for (Index tap_column = 0; tap_column < s.kernel; ++tap_column, ++tap) {
         const Index shift = tap_column - s.padding;
-        const Index lower = shift >= 0 ? 0 : (-shift + s.stride - 1) / s.stride;
-        const Index upper = s.width <= shift ? 0 : (s.width - shift + s.stride - 1) / s.stride;
-        const Index last = upper < outputs ? upper : outputs;
-        const Index first = lower < last ? lower : last;
+        const WindowRange range = window_inside(outputs, s.stride, shift, s.width);
         for (Index row = 0; row < block.rows; ++row) {
           const Index in_row = (block.first_row + row) * s.stride - s.padding + tap_row;
           Pixel* input = in_row < 0 || in_row >= s.height ? nullptr : plane + in_row * s.width;
-          visit(tap, row, input, first, last, shift);
+          visit(tap, row, input, range, shift);
         }
       }
     }
@@ -50,19 +48,19 @@ void for_taps(const Convolution& s, const Block& block, Pixel* image, const Visi
 void unroll(const Convolution& s, const Block& block, const float* image, float* columns) {
   const Index outputs = s.out_width();
   for_taps(s, block, image,
-           [&](Index tap, Index row, const float* input, Index first, Index last, Index shift) {
+           [&](Index tap, Index row, const float* input, WindowRange range, Index shift) {
              float* out = columns + tap * block.columns + row * outputs;
              if (input == nullptr) return fill(out, outputs, 0.0F);
-             fill(out, first, 0.0F);
+             fill(out, range.first, 0.0F);
              const float* in = input + shift;
              if (s.stride == 1) {
-               for (Index i = first; i < last; ++i) out[i] = in[i];
+               for (Index i = range.first; i < range.last; ++i) out[i] = in[i];
              } else if (s.stride == 2) {
-               for (Index i = first; i < last; ++i) out[i] = in[2 * i];
+               for (Index i = range.first; i < range.last; ++i) out[i] = in[2 * i];
              } else {
-               for (Index i = first; i < last; ++i) out[i] = in[s.stride * i];
+               for (Index i = range.first; i < range.last; ++i) out[i] = in[s.stride * i];
              }
-             fill(out + last, outputs - last, 0.0F);
+             fill(out + range.last, outputs - range.last, 0.0F);
            });
 }
 
@@ -70,15 +68,15 @@ void unroll(const Convolution& s, const Block& block, const float* image, float*
 void roll(const Convolution& s, const Block& block, const float* columns, float* image) {
   const Index outputs = s.out_width();
   for_taps(s, block, image,
-           [&](Index tap, Index row, float* input, Index first, Index last, Index shift) {
+           [&](Index tap, Index row, float* input, WindowRange range, Index shift) {
              if (input == nullptr) return;
              const float* in = columns + tap * block.columns + row * outputs;
              float* out = input + shift;
              if (s.stride == 1) {
                PS_INDEPENDENT_LOOP
-               for (Index i = first; i < last; ++i) out[i] += in[i];
+               for (Index i = range.first; i < range.last; ++i) out[i] += in[i];
              } else {
-               for (Index i = first; i < last; ++i) out[s.stride * i] += in[i];
+               for (Index i = range.first; i < range.last; ++i) out[s.stride * i] += in[i];
              }
            });
 }

@@ -16,7 +16,7 @@ PS_HOST_DEVICE std::int64_t convolution_taps(const Convolution& shape) {
 // ... and one column per output pixel; this many rows of output pixels are unrolled at a time. The
 // block shall stay in the second-level cache, but a product of few columns wastes its packing.
 PS_HOST_DEVICE std::int64_t convolution_block_rows(const Convolution& shape) {
-  constexpr std::int64_t kBlockFloats = 64 * 1024;
+  constexpr std::int64_t kBlockFloats = std::int64_t{64} * 1024;
   constexpr std::int64_t kMinColumns = 384;
   const std::int64_t fitting = kBlockFloats / convolution_taps(shape);
   const std::int64_t columns = fitting < kMinColumns ? kMinColumns : fitting;

@@ -1,8 +1,5 @@
 // Eigen's packed product, with its blocks cut to sizes known beforehand so that they lie in the
 // caller's workspace (its own products allocate theirs).
-#define EIGEN_NO_IO
-#define EIGEN_DONT_PARALLELIZE
-#define EIGEN_NO_MALLOC  // asserts, in debug builds, that it does not allocate
 #include <cstdint>
 
 #include <Eigen/Core>
@@ -37,14 +34,15 @@ class Blocking : public Eigen::internal::level3_blocking<float, float> {
 
 // Eigen's kernel writes column-major results, which a row-major c is when seen as its transpose:
 // c^T = op(b)^T * op(a)^T.
-template <int kLeftOrder, int kRightOrder>
+template <int LeftOrder, int RightOrder>
 void multiply(const Gemm& p) {
   Blocking blocking(p.k, p.workspace);
-  Eigen::internal::general_matrix_matrix_product<Index, float, kLeftOrder, false, float,
-                                                 kRightOrder, false, Eigen::ColMajor,
-                                                 1>::run(p.n, p.m, p.k, p.b, p.b_stride, p.a,
-                                                         p.a_stride, p.c, 1, p.c_stride, p.alpha,
-                                                         blocking);
+  Eigen::internal::general_matrix_matrix_product<Index, float, LeftOrder, false, float, RightOrder,
+                                                 false, Eigen::ColMajor, 1>::run(p.n, p.m, p.k, p.b,
+                                                                                 p.b_stride, p.a,
+                                                                                 p.a_stride, p.c, 1,
+                                                                                 p.c_stride,
+                                                                                 p.alpha, blocking);
 }
 
 void scale(const Gemm& p) {

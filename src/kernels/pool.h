@@ -5,6 +5,7 @@
 
 #include "kernels/host_device.h"
 #include "kernels/isa.h"
+#include "kernels/window.h"
 
 namespace ps::kernels {
 
@@ -18,10 +19,10 @@ struct MaxPool {
   std::int64_t padding = 0;
 
   [[nodiscard]] PS_HOST_DEVICE std::int64_t out_height() const {
-    return (height + 2 * padding - kernel) / stride + 1;
+    return window_positions(height, kernel, stride, padding);
   }
   [[nodiscard]] PS_HOST_DEVICE std::int64_t out_width() const {
-    return (width + 2 * padding - kernel) / stride + 1;
+    return window_positions(width, kernel, stride, padding);
   }
 };
 

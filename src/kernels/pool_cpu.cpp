@@ -1,26 +1,15 @@
 #include "kernels/lanes.h"
 #include "kernels/pool.h"
+#include "kernels/window.h"
 
 namespace ps::kernels::PS_ISA {
 namespace {
 
 using Index = std::int64_t;
 
-// The outputs of a row whose input column output * stride + shift lies in [0, width).
-struct Range {
-  Index first;
-  Index last;
-};
-
-Range inside(Index outputs, Index stride, Index shift, Index width) {
-  const Index first = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
-  const Index last = width <= shift ? 0 : (width - shift + stride - 1) / stride;
-  return {first, last < outputs ? last : outputs};
-}
-
 // Lets x[column(i)] compete for the outputs i of `range`.
 template <class Column>
-void compete(Range range,
+void compete(WindowRange range,
              const float* x,
              Index plane_offset,
              const Column& column,
@@ -46,7 +35,7 @@ void pool_row(const MaxPool& pool, Index row, const float* plane, float* y, std:
     if (in_row < 0 || in_row >= pool.height) continue;
     for (Index tap = 0; tap < pool.kernel; ++tap) {
       const Index shift = tap - pool.padding;
-      const Range range = inside(outputs, pool.stride, shift, pool.width);
+      const WindowRange range = window_inside(outputs, pool.stride, shift, pool.width);
       const Index offset = in_row * pool.width;
       const float* x = plane + offset;
       if (pool.stride == 2) {
@@ -71,16 +60,17 @@ void pool_row_2x2(
   PS_INDEPENDENT_LOOP
   for (std::int32_t i = 0; i < outputs; ++i) {
     const auto better = [](float value, float best) { return value > best || value != value; };
-    float best = x[2 * i];
-    std::int32_t winner = 2 * i;
-    const float right = x[2 * i + 1];
-    winner = better(right, best) ? 2 * i + 1 : winner;
+    const std::int32_t left = 2 * i;
+    float best = x[left];
+    std::int32_t winner = left;
+    const float right = x[left + 1];
+    winner = better(right, best) ? left + 1 : winner;
     best = better(right, best) ? right : best;
-    const float below = x[width + 2 * i];
-    winner = better(below, best) ? width + 2 * i : winner;
+    const float below = x[width + left];
+    winner = better(below, best) ? width + left : winner;
     best = better(below, best) ? below : best;
-    const float last = x[width + 2 * i + 1];
-    winner = better(last, best) ? width + 2 * i + 1 : winner;
+    const float last = x[width + left + 1];
+    winner = better(last, best) ? width + left + 1 : winner;
     best = better(last, best) ? last : best;
     y[i] = best;
     winners[i] = offset + winner;

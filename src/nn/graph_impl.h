@@ -44,9 +44,9 @@ class Graph::Impl {
 
   [[nodiscard]] float* memory(std::int64_t offset) const;
   [[nodiscard]] std::int64_t output_floats() const { return batch_ * nodes_.back().shape.size(); }
-  [[nodiscard]] Call call(std::size_t node) const;
+  [[nodiscard]] Call call(std::size_t i) const;
   void check_bound(bool gradients) const;
-  void add_gradients(std::size_t node, const Call& call) const;
+  void add_gradients(std::size_t i, const Call& call) const;
 
   std::vector<Node> nodes_;
   std::vector<Parameter> parameters_;

@@ -122,7 +122,7 @@ class BatchNormLayer final : public Layer {
   }
   // The next running statistics, into the place of a gradient.
   void track(std::span<const float> batch, double scale, const Bound& running) const {
-    const double share = double{options_.momentum};
+    const auto share = double{options_.momentum};
     for (std::size_t i = 0; i < batch.size(); ++i) {
       running.gradient[i] = static_cast<float>((1.0 - share) * double{running.weights[i]} +
                                                share * scale * double{batch[i]});

@@ -75,6 +75,8 @@ using GradientReady = std::function<void(std::size_t parameter)>;
 class Graph {
  public:
   explicit Graph(const Shape& input);
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
   Graph(Graph&&) noexcept;
   Graph& operator=(Graph&&) noexcept;
   ~Graph();
