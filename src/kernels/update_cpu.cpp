@@ -9,6 +9,7 @@
 // Iterations do not depend on each other, although new weights may replace the old ones in place.
 #if defined(__clang__)
 #define PS_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#pragma clang diagnostic ignored "-Wpass-failed"  // sanitizers' checks keep it from vectorizing
 #else
 #define PS_INDEPENDENT _Pragma("GCC ivdep")
 #endif
