@@ -17,7 +17,7 @@
 namespace ps::net {
 
 struct ShmOptions {
-  TransportLimits limits;
+  TransportLimits limits{};
   // Per direction and link opened here; rounded up to a power of two, 4 KiB to 1 GiB. Messages may
   // be larger. The memory is touched when the link opens.
   std::size_t ring_bytes = std::size_t{8} << 20;

@@ -14,7 +14,7 @@ enum class TransportKind { kInproc, kIpc, kTcp, kShm };
 
 struct TransportOptions {
   TransportKind kind = TransportKind::kTcp;
-  TransportLimits limits;
+  TransportLimits limits{};
   // ipc and tcp:
   int linger_ms = 500;
   bool allow_insecure_network = false;  // tcp: bind other addresses than loopback, unencrypted

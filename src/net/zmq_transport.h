@@ -13,7 +13,7 @@ namespace ps::net {
 struct ZmqOptions {
   enum class Scheme { kTcp, kIpc };
   Scheme scheme = Scheme::kTcp;  // the only one this transport's endpoints may have
-  TransportLimits limits;
+  TransportLimits limits{};
   // How long the context keeps trying to send what was queued when the transport was destroyed.
   int linger_ms = 500;
   // Without encryption anyone who reaches the port can stop the job and change the weights, so
