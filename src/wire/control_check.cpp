@@ -18,6 +18,10 @@ constexpr std::uint64_t kMaxStaleness = std::uint64_t{1} << 32;  // steps
 constexpr double kMaxFloat = std::numeric_limits<float>::max();
 constexpr double kBelowOne = 1.0 - std::numeric_limits<double>::epsilon();
 
+std::string at(const std::string& where, const std::string& why) {
+  return where + ": " + why;
+}
+
 std::string count_problem(const char* what, std::size_t count, std::size_t limit) {
   if (count <= limit) return {};
   return std::to_string(count) + ' ' + what + ", at most " + std::to_string(limit) + " are allowed";
@@ -25,9 +29,10 @@ std::string count_problem(const char* what, std::size_t count, std::size_t limit
 
 // Of a name that may be empty, such as the endpoint of a node that has none.
 std::string short_text_problem(const char* what, const std::string& text) {
-  if (text.size() > ControlLimits::kNameBytes)
+  if (text.size() > ControlLimits::kNameBytes) {
     return std::string(what) + " has " + std::to_string(text.size()) + " bytes, at most " +
            std::to_string(ControlLimits::kNameBytes) + " are allowed";
+  }
   if (!is_utf8(text)) return std::string(what) + " is not UTF-8";
   return {};
 }
@@ -68,12 +73,13 @@ std::string mode_problem(const Consistency& mode) {
 }
 
 std::string optimizer_problem(const Optimizer& optimizer) {
-  if (const auto* sgd = std::get_if<Sgd>(&optimizer))
+  if (const auto* sgd = std::get_if<Sgd>(&optimizer)) {
     return range_problem("optimizer", std::array<Range, 3>{{
                                           {"lr", sgd->lr, 0, kMaxFloat},
                                           {"momentum", sgd->momentum, 0, 1},
                                           {"weight_decay", sgd->weight_decay, 0, kMaxFloat},
                                       }});
+  }
   const auto adam_problem = [](const auto& adam) {
     return range_problem("optimizer", std::array<Range, 5>{{
                                           {"lr", adam.lr, 0, kMaxFloat},
@@ -90,17 +96,21 @@ std::string optimizer_problem(const Optimizer& optimizer) {
 std::string schedule_problem(const Schedule& schedule) {
   for (const auto& [name, samples] : {std::pair{"warmup_samples", schedule.warmup_samples},
                                       std::pair{"total_samples", schedule.total_samples},
-                                      std::pair{"step_samples", schedule.step_samples}})
-    if (samples > kMaxSamples)
+                                      std::pair{"step_samples", schedule.step_samples}}) {
+    if (samples > kMaxSamples) {
       return std::string("schedule.") + name + " is " + std::to_string(samples) + ", at most " +
              std::to_string(kMaxSamples) + " is allowed";
+    }
+  }
   using Kind = Schedule::Kind;
-  if (schedule.kind == Kind::kStep && schedule.step_samples == 0)
+  if (schedule.kind == Kind::kStep && schedule.step_samples == 0) {
     return "schedule.step_samples is 0: a step schedule needs the samples between two steps";
+  }
   const bool has_end = schedule.kind == Kind::kLinear || schedule.kind == Kind::kCosine;
-  if (has_end && schedule.total_samples <= schedule.warmup_samples)
+  if (has_end && schedule.total_samples <= schedule.warmup_samples) {
     return "schedule.total_samples is " + std::to_string(schedule.total_samples) +
            ": more than warmup_samples (" + std::to_string(schedule.warmup_samples) + ") expected";
+  }
   return range_problem("schedule", std::array<Range, 3>{{
                                        {"warmup_start", schedule.warmup_start, 0, kMaxFloat},
                                        {"step_gamma", schedule.step_gamma, 0, kMaxFloat},
@@ -109,12 +119,14 @@ std::string schedule_problem(const Schedule& schedule) {
 }
 
 std::string groups_problem(const std::vector<ParameterGroup>& groups) {
-  if (auto why = count_problem("groups", groups.size(), ControlLimits::kGroups); !why.empty())
+  if (auto why = count_problem("groups", groups.size(), ControlLimits::kGroups); !why.empty()) {
     return why;
+  }
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const std::string path = "groups[" + std::to_string(i) + ']';
-    if (auto why = name_problem("pattern", groups[i].pattern); !why.empty())
-      return path + ": " + why;
+    if (auto why = name_problem("pattern", groups[i].pattern); !why.empty()) {
+      return at(path, why);
+    }
     const std::array<Range, 2> ranges{{
         {"lr_scale", groups[i].lr_scale, 0, kMaxFloat},
         {"weight_decay", groups[i].weight_decay, -kMaxFloat, kMaxFloat},
@@ -130,9 +142,10 @@ std::string options_problem(const ModelOptions& options) {
   if (auto why = schedule_problem(options.schedule); !why.empty()) return why;
   if (auto why = groups_problem(options.groups); !why.empty()) return why;
   if (options.chunk_bytes != 0 &&
-      (options.chunk_bytes < sizeof(float) || options.chunk_bytes > kMaxPayloadBytes))
+      (options.chunk_bytes < sizeof(float) || options.chunk_bytes > kMaxPayloadBytes)) {
     return "chunk_bytes is " + std::to_string(options.chunk_bytes) + ", 0 or a number from " +
            std::to_string(sizeof(float)) + " to " + std::to_string(kMaxPayloadBytes) + " expected";
+  }
   return {};
 }
 
@@ -140,14 +153,17 @@ std::string options_problem(const ModelOptions& options) {
 
 std::string shape_problem(const std::vector<std::int64_t>& shape) {
   if (auto why = count_problem("dimensions", shape.size(), ControlLimits::kDimensions);
-      !why.empty())
-    return why;
+      !why.empty()) {
+    return "has " + why;
+  }
   std::uint64_t elements = 1;
   for (const std::int64_t dimension : shape) {
-    if (dimension < 1)
+    if (dimension < 1) {
       return "has a dimension of " + std::to_string(dimension) + ", at least 1 expected";
-    if (static_cast<std::uint64_t>(dimension) > ControlLimits::kElements / elements)
+    }
+    if (static_cast<std::uint64_t>(dimension) > ControlLimits::kElements / elements) {
       return "has more than " + std::to_string(ControlLimits::kElements) + " elements";
+    }
     elements *= static_cast<std::uint64_t>(dimension);
   }
   return {};
@@ -155,17 +171,18 @@ std::string shape_problem(const std::vector<std::int64_t>& shape) {
 
 std::string table_problem(const std::vector<ParameterInfo>& parameters) {
   if (auto why = count_problem("parameters", parameters.size(), ControlLimits::kParameters);
-      !why.empty())
+      !why.empty()) {
     return why;
+  }
   std::unordered_map<std::string_view, std::size_t> seen;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const ParameterInfo& parameter = parameters[i];
-    const std::string which = "parameter " + std::to_string(i);
-    if (auto why = name_problem("name", parameter.name); !why.empty()) return which + ": " + why;
-    const std::string quoted = which + " '" + parameter.name + "' ";
-    if (auto why = shape_problem(parameter.shape); !why.empty()) return quoted + why;
+    const auto which = [i] { return "parameter " + std::to_string(i); };
+    const auto quoted = [&] { return which() + " '" + parameter.name + "' "; };
+    if (auto why = name_problem("name", parameter.name); !why.empty()) return at(which(), why);
+    if (auto why = shape_problem(parameter.shape); !why.empty()) return quoted() + why;
     const auto [first, inserted] = seen.emplace(parameter.name, i);
-    if (!inserted) return quoted + "has the name of parameter " + std::to_string(first->second);
+    if (!inserted) return quoted() + "has the name of parameter " + std::to_string(first->second);
   }
   return {};
 }
@@ -187,9 +204,10 @@ struct MessageProblem {
   }
 
   std::string operator()(const Join& join) const {
-    if (join.index > kMaxNodeIndex)
+    if (join.index > kMaxNodeIndex) {
       return "index is " + std::to_string(join.index) + ", at most " +
              std::to_string(kMaxNodeIndex) + " is allowed";
+    }
     if (auto why = short_text_problem("endpoint", join.endpoint); !why.empty()) return why;
     return short_text_problem("build", join.build);
   }
@@ -211,38 +229,47 @@ struct MessageProblem {
   std::string operator()(const View& view) const {
     if (auto why = members_problem(view); !why.empty()) return why;
     if (auto why = count_problem("models", view.models.size(), ControlLimits::kModels);
-        !why.empty())
+        !why.empty()) {
       return why;
+    }
     std::size_t parameters = 0;
     std::size_t chunks = 0;
     std::unordered_set<std::uint16_t> ids;
     for (const ModelInfo& model : view.models) {
       const std::string which = "model " + std::to_string(model.id);
       if (!ids.insert(model.id).second) return which + " stands there twice";
-      if (auto why = model_problem(model.name, model.options, model.parameters); !why.empty())
-        return which + ": " + why;
-      for (const std::uint32_t shard : model.placement)
-        if (shard >= view.shards.size())
+      if (auto why = model_problem(model.name, model.options, model.parameters); !why.empty()) {
+        return at(which, why);
+      }
+      for (const std::uint32_t shard : model.placement) {
+        if (shard >= view.shards.size()) {
           return which + ": a chunk on shard " + std::to_string(shard) + " of " +
                  std::to_string(view.shards.size());
+        }
+      }
       parameters += model.parameters.size();
       chunks += model.placement.size();
     }
     if (auto why = count_problem("parameters", parameters, ControlLimits::kParameters);
-        !why.empty())
+        !why.empty()) {
       return why;
+    }
     return count_problem("chunks", chunks, ControlLimits::kChunks);
   }
 
  private:
   static std::string members_problem(const View& view) {
     if (auto why = count_problem("workers", view.workers.size(), ControlLimits::kNodes);
-        !why.empty())
+        !why.empty()) {
       return why;
-    if (auto why = count_problem("shards", view.shards.size(), ControlLimits::kNodes); !why.empty())
+    }
+    if (auto why = count_problem("shards", view.shards.size(), ControlLimits::kNodes);
+        !why.empty()) {
       return why;
-    for (const ShardInfo& shard : view.shards)
+    }
+    for (const ShardInfo& shard : view.shards) {
       if (auto why = short_text_problem("endpoint", shard.endpoint); !why.empty()) return why;
+    }
     return {};
   }
 };

@@ -27,8 +27,9 @@ inline constexpr bool kIsVariant<std::variant<T...>> = true;
 
 template <class E>
 const char* enum_name(E value) {
-  for (const auto& [known, name] : kNames<E>)
+  for (const auto& [known, name] : kNames<E>) {
     if (known == value) return name;
+  }
   return "?";
 }
 
@@ -124,8 +125,10 @@ class JsonReader {
   bool read_float(const nlohmann::json& value, T& out) {
     if (!value.is_number()) return unexpected(value, "a number");
     const auto wide = value.get<double>();
-    if (std::isfinite(wide) && std::abs(wide) > static_cast<double>(std::numeric_limits<T>::max()))
+    if (std::isfinite(wide) &&
+        std::abs(wide) > static_cast<double>(std::numeric_limits<T>::max())) {
       return fail(value.dump() + " is out of range");
+    }
     return assign(value, out);
   }
 
@@ -146,8 +149,9 @@ class JsonReader {
     if (!value.is_array()) return unexpected(value, "an array");
     out.clear();
     out.reserve(value.size());
-    for (std::size_t i = 0; i < value.size(); ++i)
+    for (std::size_t i = 0; i < value.size(); ++i) {
       if (!read(value[i], out.emplace_back())) return within('[' + std::to_string(i) + ']');
+    }
     return true;
   }
 

@@ -58,15 +58,17 @@ using Code = DecodeError::Code;
 
 template <std::unsigned_integral T>
 void store(std::span<std::byte> frame, std::size_t offset, T value) {
-  for (std::size_t i = 0; i < sizeof(T); ++i)
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
     frame[offset + i] = static_cast<std::byte>(std::uint64_t{value} >> (8 * i));
+  }
 }
 
 template <std::unsigned_integral T>
 T load(std::span<const std::byte> frame, std::size_t offset) {
   std::uint64_t value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i)
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
     value |= std::to_integer<std::uint64_t>(frame[offset + i]) << (8 * i);
+  }
   return static_cast<T>(value);
 }
 
@@ -105,31 +107,38 @@ bool carries_elements(Type type, std::size_t payload_bytes) {
 // --- The rules of a message; encode_header() demands them, decode() checks them ----------------
 
 std::optional<DecodeError> check_fields(const Header& header) {
-  if (!known(header.type))
+  if (!known(header.type)) {
     return DecodeError{Code::kType, at::kType, 0, static_cast<std::uint64_t>(header.type)};
-  if (header.status > Status::kBusy)
+  }
+  if (header.status > Status::kBusy) {
     return DecodeError{Code::kStatus, at::kStatus, static_cast<std::uint64_t>(Status::kBusy),
                        static_cast<std::uint64_t>(header.status)};
-  if (!known(header.sender.role) || header.sender.index > kIndexMask)
+  }
+  if (!known(header.sender.role) || header.sender.index > kIndexMask) {
     return DecodeError{Code::kSender, at::kSender, 0,
                        static_cast<std::uint64_t>(header.sender.role)};
-  if (!std::isfinite(header.weight) || header.weight < 0)
+  }
+  if (!std::isfinite(header.weight) || header.weight < 0) {
     return DecodeError{Code::kWeight, at::kWeight, 0, std::bit_cast<std::uint64_t>(header.weight)};
+  }
   return std::nullopt;
 }
 
 std::optional<DecodeError> check_segment(const Segment& segment, bool carried, std::size_t start) {
   const std::size_t element = element_bytes(segment.codec);
-  if (element == 0)
+  if (element == 0) {
     return DecodeError{Code::kSegment, start + segment_at::kCodec, 0,
                        static_cast<std::uint64_t>(segment.codec)};
+  }
   if (segment.count == 0) return DecodeError{Code::kSegment, start + segment_at::kCount, 1, 0};
-  if (segment.offset > UINT64_MAX - segment.count)
+  if (segment.offset > UINT64_MAX - segment.count) {
     return DecodeError{Code::kSegment, start + segment_at::kOffset, UINT64_MAX - segment.count,
                        segment.offset};
+  }
   const std::uint64_t bytes = carried ? std::uint64_t{segment.count} * element : 0;
-  if (segment.bytes != bytes)
+  if (segment.bytes != bytes) {
     return DecodeError{Code::kSegment, start + segment_at::kBytes, bytes, segment.bytes};
+  }
   return std::nullopt;
 }
 
@@ -138,18 +147,21 @@ std::optional<DecodeError> check_segments(Type type,
                                           std::size_t payload_bytes) {
   const bool free_payload = type == Type::kControl || type == Type::kReply;
   if (segments.empty() && free_payload) return std::nullopt;
-  if (type == Type::kControl)
+  if (type == Type::kControl) {
     return DecodeError{Code::kSegmentCount, at::kSegmentCount, kHeaderBytes,
                        kHeaderBytes + segments.size() * kSegmentBytes};
+  }
   const bool carried = carries_elements(type, payload_bytes);
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < segments.size(); ++i) {
-    if (auto error = check_segment(segments[i], carried, kHeaderBytes + i * kSegmentBytes))
+    if (auto error = check_segment(segments[i], carried, kHeaderBytes + i * kSegmentBytes)) {
       return error;
+    }
     total += segments[i].bytes;
   }
-  if (total != payload_bytes)
+  if (total != payload_bytes) {
     return DecodeError{Code::kSegment, at::kPayloadBytes, total, payload_bytes};
+  }
   return std::nullopt;
 }
 
@@ -224,19 +236,25 @@ Segment read_segment(std::span<const std::byte> bytes) {
 // What must hold before any other field means anything. The version is looked at before the length
 // and the checksum, since another major version may have moved both.
 std::optional<DecodeError> check_frame(std::span<const std::byte> frame) {
-  if (frame.size() <= at::kMajor)
+  if (frame.size() <= at::kMajor) {
     return DecodeError{Code::kTruncated, frame.size(), kHeaderBytes, frame.size()};
-  if (const auto magic = load<std::uint32_t>(frame, at::kMagic); magic != kProtocolMagic)
+  }
+  if (const auto magic = load<std::uint32_t>(frame, at::kMagic); magic != kProtocolMagic) {
     return DecodeError{Code::kMagic, at::kMagic, kProtocolMagic, magic};
-  if (const auto major = load<std::uint8_t>(frame, at::kMajor); major != kMajor)
+  }
+  if (const auto major = load<std::uint8_t>(frame, at::kMajor); major != kMajor) {
     return DecodeError{Code::kVersion, at::kMajor, kMajor, major};
-  if (frame.size() < kHeaderBytes)
+  }
+  if (frame.size() < kHeaderBytes) {
     return DecodeError{Code::kTruncated, frame.size(), kHeaderBytes, frame.size()};
-  if (frame.size() > kMaxFrameBytes)  // before any work in proportion to it
+  }
+  if (frame.size() > kMaxFrameBytes) {  // before any work in proportion to it
     return DecodeError{Code::kSegmentCount, kMaxFrameBytes, kMaxFrameBytes, frame.size()};
+  }
   const auto checksum = load<std::uint32_t>(frame, at::kHeaderCrc);
-  if (const std::uint32_t computed = frame_checksum(frame); computed != checksum)
+  if (const std::uint32_t computed = frame_checksum(frame); computed != checksum) {
     return DecodeError{Code::kChecksum, at::kHeaderCrc, computed, checksum};
+  }
   return std::nullopt;
 }
 
@@ -244,12 +262,15 @@ std::optional<DecodeError> check_lengths(std::span<const std::byte> frame,
                                          std::size_t payload_bytes) {
   const auto count = load<std::uint32_t>(frame, at::kSegmentCount);
   const std::uint64_t frame_bytes = kHeaderBytes + std::uint64_t{count} * kSegmentBytes;
-  if (frame.size() != frame_bytes)
+  if (frame.size() != frame_bytes) {
     return DecodeError{Code::kSegmentCount, at::kSegmentCount, frame_bytes, frame.size()};
-  if (payload_bytes > kMaxPayloadBytes)
+  }
+  if (payload_bytes > kMaxPayloadBytes) {
     return DecodeError{Code::kPayloadLength, at::kPayloadBytes, kMaxPayloadBytes, payload_bytes};
-  if (const auto told = load<std::uint32_t>(frame, at::kPayloadBytes); told != payload_bytes)
+  }
+  if (const auto told = load<std::uint32_t>(frame, at::kPayloadBytes); told != payload_bytes) {
     return DecodeError{Code::kPayloadLength, at::kPayloadBytes, told, payload_bytes};
+  }
   return std::nullopt;
 }
 
@@ -266,8 +287,9 @@ std::vector<std::byte> encode_header(const Message& message, bool payload_checks
   std::vector<std::byte> bytes(kHeaderBytes + segments.size() * kSegmentBytes);
   const std::span<std::byte> frame = bytes;
   write_header(frame, message.header);
-  for (std::size_t i = 0; i < segments.size(); ++i)
+  for (std::size_t i = 0; i < segments.size(); ++i) {
     write_segment(frame.subspan(kHeaderBytes + i * kSegmentBytes, kSegmentBytes), segments[i]);
+  }
   store(frame, at::kSegmentCount, static_cast<std::uint32_t>(segments.size()));
   store(frame, at::kPayloadBytes, static_cast<std::uint32_t>(message.payload.size()));
   unsigned flags = message.header.flags & ~unsigned{kFlagPayloadCrc};
@@ -287,15 +309,18 @@ std::variant<Message, DecodeError> decode(std::span<const std::byte> header_fram
   if (auto error = check_lengths(header_frame, payload.size())) return std::move(*error);
   if ((message.header.flags & kFlagPayloadCrc) != 0) {
     const auto checksum = load<std::uint32_t>(header_frame, at::kPayloadCrc);
-    if (const std::uint32_t computed = crc32c(payload.bytes()); computed != checksum)
+    if (const std::uint32_t computed = crc32c(payload.bytes()); computed != checksum) {
       return DecodeError{Code::kPayloadChecksum, at::kPayloadCrc, computed, checksum};
+    }
   }
   std::span<const std::byte> table = header_frame.subspan(kHeaderBytes);
   message.segments.reserve(table.size() / kSegmentBytes);
-  for (; !table.empty(); table = table.subspan(kSegmentBytes))
+  for (; !table.empty(); table = table.subspan(kSegmentBytes)) {
     message.segments.push_back(read_segment(table.first(kSegmentBytes)));
-  if (auto error = check_segments(message.header.type, message.segments, payload.size()))
+  }
+  if (auto error = check_segments(message.header.type, message.segments, payload.size())) {
     return std::move(*error);
+  }
   message.payload = std::move(payload);
   return message;
 }

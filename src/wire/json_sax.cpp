@@ -59,9 +59,10 @@ class Builder final : public nlohmann::json_sax<json> {
   }
 
   bool check_string(const std::string& text, const char* what) {
-    if (text.size() > limits_.string_bytes)
+    if (text.size() > limits_.string_bytes) {
       return refuse(what + (" of " + std::to_string(text.size())) + " bytes, at most " +
                     std::to_string(limits_.string_bytes) + " are allowed");
+    }
     if (!is_utf8(text)) return refuse(what + std::string(" that is not UTF-8"));
     return true;
   }
@@ -84,10 +85,12 @@ class Builder final : public nlohmann::json_sax<json> {
   // `elements` is what a binary format declares and npos where the format does not say. Pointers to
   // open containers stay valid: only the innermost one grows.
   bool open(json container, std::size_t elements) {
-    if (open_.size() == limits_.depth)
+    if (open_.size() == limits_.depth) {
       return refuse("nested deeper than " + std::to_string(limits_.depth));
-    if (elements != static_cast<std::size_t>(-1) && elements > limits_.values - values_)
+    }
+    if (elements != static_cast<std::size_t>(-1) && elements > limits_.values - values_) {
       return refuse_count();
+    }
     if (!add(std::move(container))) return false;
     open_.push_back(slot_);
     return true;
@@ -117,8 +120,9 @@ std::size_t sequence_bytes(std::string_view text) noexcept {
   if (first < 0xC2 || first > 0xF4) return 0;
   const std::size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
   if (text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i)
+  for (std::size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
   const std::uint8_t second = byte(1);
   const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
   const bool surrogate = first == 0xED && second > 0x9F;

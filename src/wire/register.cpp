@@ -39,19 +39,23 @@ std::string json_difference(const std::string& path, const json& there, const js
 
 std::string object_difference(const std::string& path, const json& there, const json& here) {
   // Objects of different kinds have different fields: the kind is what to tell.
-  if (there.contains("kind") && !same(there["kind"], here["kind"]))
+  if (there.contains("kind") && !same(there["kind"], here["kind"])) {
     return path + ' ' + text_of(there["kind"]) + " / " + text_of(here["kind"]);
-  for (const auto& [key, value] : there.items())
+  }
+  for (const auto& [key, value] : there.items()) {
     if (!same(value, here[key])) return json_difference(joined(path, key), value, here[key]);
+  }
   return {};
 }
 
 std::string json_difference(const std::string& path, const json& there, const json& here) {
   if (there.is_object()) return object_difference(path, there, here);
   if (!there.is_array()) return path + ' ' + text_of(there) + " / " + text_of(here);
-  for (std::size_t i = 0; i < std::min(there.size(), here.size()); ++i)
-    if (!same(there[i], here[i]))
+  for (std::size_t i = 0; i < std::min(there.size(), here.size()); ++i) {
+    if (!same(there[i], here[i])) {
       return json_difference(path + '[' + std::to_string(i) + ']', there[i], here[i]);
+    }
+  }
   return path + ' ' + std::to_string(there.size()) + " / " + std::to_string(here.size()) +
          " entries";
 }
@@ -79,10 +83,12 @@ std::string difference(const Register& first, const Register& second) {
   const json here = to_json_value(second.options);
   if (!same(there, here)) return object_difference("", there, here);
   const std::size_t common = std::min(first.parameters.size(), second.parameters.size());
-  for (std::size_t i = 0; i < common; ++i)
-    if (first.parameters[i] != second.parameters[i])
+  for (std::size_t i = 0; i < common; ++i) {
+    if (first.parameters[i] != second.parameters[i]) {
       return "parameter " + std::to_string(i) + ": " +
              parameter_difference(first.parameters[i], second.parameters[i]);
+    }
+  }
   if (first.parameters.size() == second.parameters.size()) return {};
   const bool more_there = first.parameters.size() > common;
   const ParameterInfo& extra = (more_there ? first : second).parameters[common];

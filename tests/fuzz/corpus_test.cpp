@@ -11,7 +11,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kCorpus = PS_CORPUS_DIR;
+fs::path folder(const Target& target) {
+  return fs::path(PS_CORPUS_DIR) / target.name;
+}
 
 std::vector<std::byte> read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -23,7 +25,7 @@ std::vector<std::byte> read_file(const fs::path& path) {
 TEST_CASE("fuzz: every input of the corpus passes its target", "[unit]") {
   for (const Target& target : kTargets) {
     std::size_t inputs = 0;
-    for (const auto& entry : fs::directory_iterator(kCorpus / target.name)) {
+    for (const auto& entry : fs::directory_iterator(folder(target))) {
       UNSCOPED_INFO(entry.path());  // the targets abort: this is for exceptions
       target.run(read_file(entry.path()));
       ++inputs;
@@ -36,16 +38,16 @@ TEST_CASE("fuzz: the corpus has the seeds that today's encoders make", "[unit]")
   for (const Target& target : kTargets) {
     for (const auto& [name, bytes] : seeds(target.name)) {
       CAPTURE(target.name, name, "run ps_unit_tests \"fuzz: write the seeds\"");
-      CHECK(read_file(kCorpus / target.name / name) == bytes);
+      CHECK(read_file(folder(target) / name) == bytes);
     }
   }
 }
 
 TEST_CASE("fuzz: write the seeds", "[.]") {
   for (const Target& target : kTargets) {
-    fs::create_directories(kCorpus / target.name);
+    fs::create_directories(folder(target));
     for (const auto& [name, bytes] : seeds(target.name)) {
-      std::ofstream file(kCorpus / target.name / name, std::ios::binary);
+      std::ofstream file(folder(target) / name, std::ios::binary);
       file.write(reinterpret_cast<const char*>(bytes.data()),
                  static_cast<std::streamsize>(bytes.size()));
       CHECK(file.good());

@@ -42,10 +42,11 @@ void header(std::span<const std::byte> input) {
   if ((number & kSign) != 0) wire::samples::sign(frame, payload.bytes());
 
   const auto result = wire::decode(frame, payload);
-  if (const auto* error = std::get_if<wire::DecodeError>(&result))
+  if (const auto* error = std::get_if<wire::DecodeError>(&result)) {
     check_error(*error, frame.size());
-  else
+  } else {
     check_message(std::get<wire::Message>(result), frame.size());
+  }
 }
 
 }  // namespace ps::fuzz

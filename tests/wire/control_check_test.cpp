@@ -10,7 +10,7 @@ namespace ps::wire {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-const float kNan = std::nanf("");
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 Register with_options(const ModelOptions& options) {
   Register registration = samples::registration();
@@ -59,7 +59,7 @@ TEST_CASE("control: shapes have positive dimensions and at most 2^40 elements", 
   CHECK(shape_problem({INT64_MAX, INT64_MAX, 2}) == too_large);  // 2^127 wraps around to small
   CHECK(shape_problem({std::int64_t{1} << 32, std::int64_t{1} << 32}) == too_large);
   CHECK(shape_problem({1, 1, 1, 1, 1, 1, 1, 1, 1}) ==
-        "parameter 0 'w' 9 dimensions, at most 8 are allowed");
+        "parameter 0 'w' has 9 dimensions, at most 8 are allowed");
 }
 
 TEST_CASE("control: optimizers have numbers they can work with", "[unit]") {
@@ -112,10 +112,12 @@ TEST_CASE("control: groups, modes and chunks are within range", "[unit]") {
   CHECK(problem(with_options({.mode = Ssp{.staleness = 0}})).empty());
   CHECK(problem(with_options({.mode = Ssp{.staleness = UINT64_MAX}})) ==
         "mode.staleness is 18446744073709551615, at most 4294967296 is allowed");
-  for (const std::uint64_t bytes : {0U, 4U, 1U << 20, 64U << 20})
+  for (const std::uint64_t bytes : {0U, 4U, 1U << 20, 64U << 20}) {
     CHECK(problem(with_options({.chunk_bytes = bytes})).empty());
-  for (const std::uint64_t bytes : {1U, 3U, (64U << 20) + 1})
+  }
+  for (const std::uint64_t bytes : {1U, 3U, (64U << 20) + 1}) {
     CHECK_THAT(problem(with_options({.chunk_bytes = bytes})), Catch::StartsWith("chunk_bytes is "));
+  }
 }
 
 TEST_CASE("control: joins and leases are within range", "[unit]") {
@@ -160,8 +162,9 @@ TEST_CASE("control: a view has limited numbers of everything, over all its model
   view = samples::view();
   for (ModelInfo& model : view.models) {
     model.parameters.clear();
-    for (std::size_t i = 0; i <= ControlLimits::kParameters / 2; ++i)
+    for (std::size_t i = 0; i <= ControlLimits::kParameters / 2; ++i) {
       model.parameters.push_back({std::to_string(i), {1}, ParameterKind::kTrained});
+    }
   }
   CHECK(problem(view) == "65538 parameters, at most 65536 are allowed");
 }

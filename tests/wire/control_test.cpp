@@ -49,8 +49,9 @@ std::string refused(const json& value) {
 // The samples' message of type T as JSON, to be changed by a test.
 template <class T>
 json sample() {
-  for (const ControlSample& one : control_samples())
+  for (const ControlSample& one : control_samples()) {
     if (std::holds_alternative<T>(one.control)) return json::parse(one.json);
+  }
   return {};
 }
 
@@ -192,9 +193,10 @@ TEST_CASE("control: a message cut anywhere or with any bit flipped does no harm"
     CAPTURE(control_name(one.control));
     const Buffer payload = encode_control(one.control);
     std::vector<std::byte> bytes(payload.bytes().begin(), payload.bytes().end());
-    for (std::size_t length = 0; length < bytes.size(); ++length)
+    for (std::size_t length = 0; length < bytes.size(); ++length) {
       REQUIRE(std::holds_alternative<DecodeError>(decode_control(
           std::vector<std::byte>(bytes.begin(), bytes.begin() + static_cast<long>(length)))));
+    }
     for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
       const auto mask = std::byte{1} << (bit % 8);
       bytes[bit / 8] ^= mask;
@@ -227,10 +229,11 @@ TEST_CASE("control: the largest view that the limits allow fits one message", "[
     view.models.back().options.groups = groups;
   }
   std::vector<ParameterInfo>& parameters = view.models.back().parameters;
-  for (std::size_t i = 0; i < ControlLimits::kParameters; ++i)
+  for (std::size_t i = 0; i < ControlLimits::kParameters; ++i) {
     parameters.push_back({name + std::to_string(i),
                           std::vector<std::int64_t>(ControlLimits::kDimensions, 32),
                           ParameterKind::kAverage});
+  }
   view.models.back().placement.assign(ControlLimits::kChunks, ControlLimits::kNodes - 1);
   REQUIRE(problem(view).empty());
   const Buffer payload = encode_control(view);

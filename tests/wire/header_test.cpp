@@ -149,9 +149,10 @@ TEST_CASE("header: the largest message fits", "[unit]") {
   Message message;
   message.header.type = Type::kAssign;
   constexpr auto kCount = static_cast<std::uint32_t>(kMaxPayloadBytes / kMaxSegments / 4);
-  for (std::uint32_t i = 0; i < kMaxSegments; ++i)
+  for (std::uint32_t i = 0; i < kMaxSegments; ++i) {
     message.segments.push_back(
         {.parameter = i, .offset = UINT64_MAX - kCount, .count = kCount, .bytes = kCount * 4});
+  }
   message.payload = Memory::allocate(kMaxPayloadBytes).buffer();
   const Bytes frame = encode_header(message, true);
   CHECK(frame.size() == 65632);
@@ -187,14 +188,17 @@ TEST_CASE("header: a newer minor version is read, and its unknown bits are kept"
 
 TEST_CASE("header: unknown types, statuses, roles and impossible weights are refused", "[unit]") {
   const Message push = samples::push();
-  for (const unsigned type : {0U, 6U, 15U, 17U, 31U, 33U, 255U})
+  for (const unsigned type : {0U, 6U, 15U, 17U, 31U, 33U, 255U}) {
     check_error(after_byte(push, 6, type), Code::kType, 6, 0, type);
+  }
   check_error(after_byte(push, 26, 9), Code::kStatus, 26, 8, 9);
   check_error(after_byte(push, 27, 1), Code::kStatus, 26, 8, 256);
-  for (const unsigned role : {0U, 4U, 255U})
+  for (const unsigned role : {0U, 4U, 255U}) {
     check_error(after_byte(push, 31, role), Code::kSender, 28, 0, role);
-  for (const double weight : {std::nan(""), std::numeric_limits<double>::infinity(), -1.0})
+  }
+  for (const double weight : {std::nan(""), std::numeric_limits<double>::infinity(), -1.0}) {
     check_error(after_weight(weight), Code::kWeight, 72, 0, std::bit_cast<std::uint64_t>(weight));
+  }
   CHECK_THAT(to_string(after_weight(-1)), Catch::Contains("-1.0"));
 }
 
@@ -291,8 +295,9 @@ TEST_CASE("header: every code has a sentence and every name is its own", "[unit]
     CAPTURE(code, text);
     CHECK(text.size() > 12);
     CHECK(text != to_string(DecodeError{static_cast<Code>(99)}));
-    if (static_cast<Code>(code) != Code::kControl && static_cast<Code>(code) != Code::kWeight)
+    if (static_cast<Code>(code) != Code::kControl && static_cast<Code>(code) != Code::kWeight) {
       CHECK_THAT(text, Catch::Contains("56") || Catch::Contains("0x00000038"));
+    }
   }
   CHECK_THAT(to_string(DecodeError{Code::kControl, 0, 0, 0, "step: missing"}),
              Catch::Contains("step: missing"));

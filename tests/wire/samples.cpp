@@ -203,6 +203,7 @@ View view() {
   return view;
 }
 
+// NOLINTNEXTLINE(readability-function-size): a table
 std::vector<ControlSample> control_samples() {
   return {
       {Join{Role::kServer, 7, 0x8000000000000001, "tcp://host:1", "0.1.0"},
