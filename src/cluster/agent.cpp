@@ -114,7 +114,8 @@ void Agent::on_time(TimePoint now, Outbox& out) {
   for (auto& ask : asks_) {
     if (now < ask.again || !may_send(ask)) continue;
     send(ask.request, out);
-    ask.pause = std::min(ask.pause * 2, options_.timing.retry_cap);
+    // Never longer than the scheduler waits for a sign of life.
+    ask.pause = std::min(ask.pause * 2, options_.timing.lease / 3);
     ask.again = now + ask.pause;
   }
 }

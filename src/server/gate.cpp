@@ -15,7 +15,7 @@ Gate::Gate(const Consistency& mode, std::uint32_t workers)
 }
 
 std::uint64_t Gate::join(std::uint32_t rank) {
-  counted_[rank] = false;
+  if (counted_[rank]) return clocks_[rank];  // it was never away: the others have waited for it
   const bool others = std::ranges::find(counted_, true) != counted_.end();
   // Of a worker that never took a step the clock is 0, so at the start everybody joins at 0.
   const std::uint64_t start = others ? least() : *std::ranges::max_element(clocks_);

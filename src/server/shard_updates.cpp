@@ -49,10 +49,6 @@ void Shard::push(Model& model,
                                   "' or one near it; the message is refused");
   }
   pending.gate_clock = model.gate.clock(rank) + 1;
-  if (planted(PlantedBug::kAckBeforeApply) && header.type == wire::Type::kPush) {
-    pending.answer.status = wire::Status::kOk;
-    send_answer(pending.link, header, {}, pending.answer, out);
-  }
   if (model.sync) {
     contribute(model, message, pending, out);
   } else if (finite) {
