@@ -41,6 +41,8 @@ class InprocTransport final : public Transport {
  public:
   InprocTransport(std::shared_ptr<InprocHub> hub, const TransportLimits& limits);
   ~InprocTransport() override;
+  InprocTransport(const InprocTransport&) = delete;
+  InprocTransport& operator=(const InprocTransport&) = delete;
 
   std::string bind(const std::string& endpoint) override;
   void connect(Link link, const std::string& endpoint) override;

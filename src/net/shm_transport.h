@@ -29,6 +29,8 @@ class ShmTransport final : public Transport {
  public:
   explicit ShmTransport(const ShmOptions& options);  // throws ps::Error(kUnavailable)
   ~ShmTransport() override;
+  ShmTransport(const ShmTransport&) = delete;
+  ShmTransport& operator=(const ShmTransport&) = delete;
 
   std::string bind(const std::string& endpoint) override;
   void connect(Link link, const std::string& endpoint) override;

@@ -97,6 +97,8 @@ class SimTransport final : public Transport {
  public:
   SimTransport(std::shared_ptr<SimState> state, SimNode node, const TransportLimits& limits);
   ~SimTransport() override;
+  SimTransport(const SimTransport&) = delete;
+  SimTransport& operator=(const SimTransport&) = delete;
 
   std::string bind(const std::string& endpoint) override;
   void connect(Link link, const std::string& endpoint) override;

@@ -29,6 +29,8 @@ class ZmqTransport final : public Transport {
   // Throws ps::Error(kUnavailable) when the process has no descriptor left.
   ZmqTransport(std::shared_ptr<ZmqContext> context, const ZmqOptions& options);
   ~ZmqTransport() override;
+  ZmqTransport(const ZmqTransport&) = delete;
+  ZmqTransport& operator=(const ZmqTransport&) = delete;
 
   std::string bind(const std::string& endpoint) override;
   void connect(Link link, const std::string& endpoint) override;
