@@ -120,10 +120,11 @@ void read_environment(const Environment& environment, Config& config) {
   for (const auto& key : config_keys()) keys[variable_of(key.name)] = &key;
   for (const auto section : config_sections()) prefixes.push_back(variable_of(section) + "_");
 
-  for (const auto& [variable, text] : environment.variables) {
+  for (const auto& entry : environment.variables) {
+    const std::string& variable = entry.first;
     const std::string where = "environment " + variable;
     if (const auto found = keys.find(variable); found != keys.end()) {
-      set_from_text(where, *found->second, text, config);
+      set_from_text(where, *found->second, entry.second, config);
       continue;
     }
     const auto ours = std::find_if(prefixes.begin(), prefixes.end(), [&](const auto& prefix) {
@@ -131,6 +132,7 @@ void read_environment(const Environment& environment, Config& config) {
     });
     if (ours == prefixes.end()) continue;
     std::vector<std::string_view> names;
+    names.reserve(keys.size());
     for (const auto& [name, key] : keys) names.push_back(name);
     const std::string close(nearest(variable, names));
     throw Error(ErrorCode::kInvalidArgument,

@@ -20,7 +20,8 @@ std::string with_comment(std::string line, std::string comment) {
 
 std::string print_groups(const Config& config) {
   std::string text;
-  for (ParameterGroup group : config.optimizer.group) {
+  auto groups = config.optimizer.group;  // slots are writable
+  for (ParameterGroup& group : groups) {
     const auto origin = config.origins.find("optimizer.group");
     const bool known = origin != config.origins.end();
     text += '\n' + with_comment("[[optimizer.group]]", known ? origin->second : "default");

@@ -11,7 +11,7 @@ constexpr Real kPositive{.low = 0, .high = kInfinity, .low_open = true, .high_op
 constexpr Real kNotNegative{.low = 0, .high = kInfinity, .high_open = true};
 constexpr Real kBelowOne{.low = 0, .high = 1, .high_open = true};
 constexpr Whole kDescriptor{-1, 1 << 20};
-constexpr Whole kHourMs{0, 3600 * 1000};
+constexpr Whole kHourMs{0, 3'600'000};
 
 // The key's name is the member's path, written once.
 #define PS_KEY(path) #path, [](Config & config) -> Slot { return slot_of(config.path); }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 #include <ps/error.h>
 
@@ -74,7 +75,7 @@ void InputFile::read(std::span<std::byte> bytes) {
   }
 }
 
-ReplacementFile::ReplacementFile(const std::string& path) : path_(path) {
+ReplacementFile::ReplacementFile(std::string path) : path_(std::move(path)) {
   fd_ = open_new(path_, temporary_);
   if (fd_ < 0) fail("create", temporary_);
 }

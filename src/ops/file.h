@@ -31,7 +31,7 @@ class InputFile {
 // disk. Without commit() it is gone.
 class ReplacementFile {
  public:
-  explicit ReplacementFile(const std::string& path);
+  explicit ReplacementFile(std::string path);
   ~ReplacementFile();
   ReplacementFile(const ReplacementFile&) = delete;
   ReplacementFile& operator=(const ReplacementFile&) = delete;

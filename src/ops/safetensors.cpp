@@ -69,8 +69,9 @@ std::vector<const NamedTensor*> checked_by_name(std::span<const NamedTensor> ten
   for (const auto& tensor : tensors) {
     if (tensor.name == kMetadata) refuse_tensor(tensor.name, "the format keeps this name");
     if (!wire::is_utf8(tensor.name)) refuse_tensor(tensor.name, "the name is not UTF-8");
-    if (tensor.name.size() > kLimits.string_bytes)
+    if (tensor.name.size() > kLimits.string_bytes) {
       refuse_tensor(tensor.name, "the name is too long");
+    }
     if (tensor.shape.size() > kMaxDimensions) refuse_tensor(tensor.name, "too many dimensions");
     const auto bytes = bytes_of(tensor.shape);
     if (!bytes || *bytes != tensor.values.size_bytes()) {

@@ -26,6 +26,7 @@ Fd lifted(const Fd& low) {
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> list;
+  list.reserve(texts.size() + 1);
   // posix_spawn takes char* const[] and changes nothing.
   for (const auto& text : texts) list.push_back(const_cast<char*>(text.c_str()));
   list.push_back(nullptr);

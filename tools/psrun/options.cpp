@@ -127,7 +127,7 @@ Options resolve(const Flags& flags, ops::Environment environment) {
   options.kill_after = seconds_of(flags.kill_after_s);
   options.dry_run = flags.dry_run;
   options.progress_set = config.is_set("observe.progress");
-  const bool plain = environment.get("NO_COLOR").value_or("") != "" ||
+  const bool plain = !environment.get("NO_COLOR").value_or("").empty() ||
                      environment.get("TERM").value_or("") == "dumb";
   if (flags.color == "always") options.color = ColorMode::kAlways;
   if (flags.color == "never" || (flags.color == "auto" && plain)) options.color = ColorMode::kNever;

@@ -75,7 +75,11 @@ std::vector<std::string> full_environment(const Options& options,
     environment.variables[variable.substr(0, equals)] = variable.substr(equals + 1);
   }
   std::vector<std::string> all;
-  for (const auto& [name, value] : environment.variables) all.push_back(name + '=' + value);
+  all.reserve(environment.variables.size());
+  for (const auto& [name, value] : environment.variables) {
+    all.push_back(name);
+    all.back().append("=").append(value);
+  }
   return all;
 }
 
