@@ -1,4 +1,8 @@
 // Counts what a step allocates. Replaces the whole program's operator new for it.
+// gcc pairs free() with the operator new that this file replaces and takes it for the library's.
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wunknown-warning-option"
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #include <atomic>
 #include <cstdlib>
 #include <memory>
