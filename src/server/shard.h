@@ -114,10 +114,11 @@ class Shard final : public cluster::Core {
     Gate gate;
     bool sync = false;
     std::vector<Chunk> chunks = {};
-    std::map<std::pair<std::uint32_t, std::uint64_t>, std::size_t>
-        index = {};                  // (parameter, offset) -> chunk
+    std::map<std::pair<std::uint32_t, std::uint64_t>, std::size_t> index =
+        {};                     // (parameter, offset) -> chunk
     std::uint64_t samples = 0;  // consumed before the round or update under way
-    std::map<std::uint32_t, std::uint32_t> round_samples = {};  // sync: of the round under way, by rank
+    std::map<std::uint32_t, std::uint32_t> round_samples =
+        {};  // sync: of the round under way, by rank
     std::uint64_t allocated_ask = 0;
   };
   // A request that has been taken and not answered.
