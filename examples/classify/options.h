@@ -1,5 +1,4 @@
-// The command line of classify. What ps itself can be told (--consistency.mode=async ...) has been
-// taken out of it.
+// The command line of classify, as it is when ps has taken its own flags out.
 #pragma once
 
 #include <cstdint>
@@ -12,19 +11,20 @@ namespace classify {
 struct Options {
   enum class Command { kTrain, kEval };
   Command command = Command::kTrain;
-  std::string data = "/usr/share/datasets/fashion-mnist";
-  std::uint32_t epochs = 4;
-  std::uint32_t batch = 128;  // over all workers
-  float lr = 0.05F;
-  float momentum = -1;  // < 0: by the mode and the number of workers
-  float weight_decay = 5e-4F;
-  std::uint64_t limit = 0;  // samples to train on; 0: all
-  bool augment = true;
+  std::string data;  // empty: not said
+  // Of train:
+  std::uint32_t epochs = 6;
+  std::uint32_t batch = 64;  // over all workers together
+  float lr = 0.1F;
+  std::optional<float> momentum;  // not said: depends on the mode and the number of workers
+  float weight_decay = 1e-4F;
+  std::uint64_t limit = 0;  // training images; 0: all
   std::string out = "runs/classify";
-  std::string weights;  // eval
+  // Of eval:
+  std::string weights;
 };
 
-// Nothing when the text asked for (help, usage) has been printed: `exit_code` says how to end.
+// Nothing when help or an error of usage was printed instead: `exit_code` says how to end.
 std::optional<Options> parse_options(const std::vector<std::string>& arguments, int& exit_code);
 
 }  // namespace classify
