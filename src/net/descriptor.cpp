@@ -44,8 +44,7 @@ void Epoll::remove(int fd) noexcept {
 }
 
 std::size_t Epoll::ready(std::span<std::uint64_t> tags) noexcept {
-  std::array<::epoll_event, 64>
-      events;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled below
+  std::array<::epoll_event, 64> events{};
   const int limit = static_cast<int>(std::min(tags.size(), events.size()));
   const int count = ::epoll_wait(epoll_.get(), events.data(), limit, 0);
   for (int i = 0; i < count; ++i) {

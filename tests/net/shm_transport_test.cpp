@@ -80,10 +80,10 @@ struct Intruder {
         own_doorbell(::eventfd(0, EFD_NONBLOCK)) {
     REQUIRE(mapping);
   }
-  void say_hello(const ShmHello& hello = {.ring_bytes = kRingBytes}) {
+  void say_hello(const ShmHello& hello = {.ring_bytes = kRingBytes}) const {
     hello_with(hello, {mapping->fd(), doorbell.get(), own_doorbell.get()});
   }
-  void hello_with(const ShmHello& hello, const std::array<int, kPassedFds>& fds) {
+  void hello_with(const ShmHello& hello, const std::array<int, kPassedFds>& fds) const {
     REQUIRE(send_with_fds(socket.get(), std::as_bytes(std::span(&hello, 1)), fds));
   }
   // Ring 0 is ours to write, ring 1 ours to read.
@@ -95,15 +95,15 @@ struct Intruder {
     return mapping->bytes().subspan(kControlBytes, kRingBytes);
   }
   template <class T>
-  void put(const T& value) {
+  void put(const T& value) const {
     std::memcpy(data().data(), &value, sizeof value);
     publish(sizeof value);
   }
-  void publish(std::uint64_t written) {
+  void publish(std::uint64_t written) const {
     control(0).written = written;
     ring();
   }
-  void ring() {
+  void ring() const {
     const std::uint64_t one = 1;
     REQUIRE(::write(doorbell.get(), &one, sizeof one) == sizeof one);
   }

@@ -36,8 +36,12 @@ TemporaryDirectory::~TemporaryDirectory() {
 
 bool Node::drain() {
   const std::size_t before = inbox.size();
-  Arrived arrived;
-  while (transport->receive(arrived.from, arrived.frames)) inbox.push_back(std::move(arrived));
+  Link from = 0;
+  Frames frames;
+  while (transport->receive(from, frames)) {
+    inbox.push_back({from, frames});
+    frames = {};  // or the last message would be kept alive here
+  }
   return inbox.size() > before;
 }
 
@@ -60,6 +64,7 @@ bool Harness::wait(const std::vector<Node*>& nodes, const std::function<bool()>&
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now());
     std::vector<::pollfd> entries;
+    entries.reserve(nodes.size());
     for (const Node* const node : nodes) {
       entries.push_back({.fd = node->transport->fd(), .events = POLLIN, .revents = 0});
     }
