@@ -20,13 +20,6 @@ namespace {
 // Of the pixels of the 60,000 training images, on the scale from 0 to 1.
 constexpr float kMean = 0.2860F;
 constexpr float kDeviation = 0.3530F;
-constexpr int kMaxShift = 2;
-
-struct View {
-  int shift_x = 0;
-  int shift_y = 0;
-  bool mirrored = false;
-};
 
 [[noreturn]] void corrupt(const std::string& path, const std::string& what) {
   throw ps::Error(ps::ErrorCode::kCorrupt, path + ": " + what);
@@ -72,13 +65,8 @@ std::uint64_t mix(std::uint64_t bits) {
   return bits ^ bits >> 31U;
 }
 
-View random_view(const Augmentation& augmentation, std::uint32_t sample) {
-  const std::uint64_t bits =
-      mix(mix(augmentation.seed) ^ (std::uint64_t{augmentation.epoch} << 32U | sample));
-  constexpr std::uint64_t kShifts = 2 * kMaxShift + 1;
-  return {.shift_x = static_cast<int>((bits & 0xffffU) % kShifts) - kMaxShift,
-          .shift_y = static_cast<int>((bits >> 16U & 0xffffU) % kShifts) - kMaxShift,
-          .mirrored = (bits >> 63U) != 0};
+bool is_mirrored(const Augmentation& augmentation, std::uint32_t sample) {
+  return mix(mix(augmentation.seed) ^ (std::uint64_t{augmentation.epoch} << 32U | sample)) >> 63U;
 }
 
 constexpr std::array<float, 256> make_scale() {
@@ -90,30 +78,26 @@ constexpr std::array<float, 256> make_scale() {
 }
 constexpr std::array<float, 256> kScale = make_scale();
 
-// What a shift moves in from outside is background, a pixel of 0.
-void draw(std::span<const std::uint8_t> pixels, const View& view, std::span<float> image) {
-  constexpr int kSide = kImageSide;
-  std::size_t out = 0;
-  for (int y = 0; y < kSide; ++y) {
-    const int from_y = y - view.shift_y;
-    for (int x = 0; x < kSide; ++x) {
-      const int shifted = x - view.shift_x;
-      const int from_x = view.mirrored ? kSide - 1 - shifted : shifted;
-      const bool inside = from_y >= 0 && from_y < kSide && from_x >= 0 && from_x < kSide;
-      image[out++] = kScale[inside ? pixels[static_cast<std::size_t>(from_y * kSide + from_x)] : 0];
+void draw(std::span<const std::uint8_t> pixels, bool mirrored, std::span<float> image) {
+  constexpr auto kSide = static_cast<std::size_t>(kImageSide);
+  for (std::size_t row = 0; row < kPixels; row += kSide) {
+    for (std::size_t x = 0; x < kSide; ++x) {
+      image[row + x] = kScale[pixels[row + (mirrored ? kSide - 1 - x : x)]];
     }
   }
 }
 
-template <class ViewOf>
-Batch make(const Dataset& dataset, std::span<const std::uint32_t> indices, const ViewOf& view_of) {
+template <class IsMirrored>
+Batch make(const Dataset& dataset,
+           std::span<const std::uint32_t> indices,
+           const IsMirrored& mirrored) {
   Batch batch;
   batch.images.resize(indices.size() * kPixels);
   batch.labels.reserve(indices.size());
   const std::span<const std::uint8_t> pixels = dataset.pixels;
   std::span<float> images = batch.images;
   for (const std::uint32_t index : indices) {
-    draw(pixels.subspan(index * kPixels, kPixels), view_of(index), images.first(kPixels));
+    draw(pixels.subspan(index * kPixels, kPixels), mirrored(index), images.first(kPixels));
     images = images.subspan(kPixels);
     batch.labels.push_back(dataset.labels[index]);
   }
@@ -144,14 +128,14 @@ Dataset load_dataset(const std::string& folder, Part part, std::size_t limit) {
 }
 
 Batch make_batch(const Dataset& dataset, std::span<const std::uint32_t> indices) {
-  return make(dataset, indices, [](std::uint32_t) { return View{}; });
+  return make(dataset, indices, [](std::uint32_t) { return false; });
 }
 
 Batch make_batch(const Dataset& dataset,
                  std::span<const std::uint32_t> indices,
                  const Augmentation& augmentation) {
   return make(dataset, indices,
-              [&](std::uint32_t index) { return random_view(augmentation, index); });
+              [&](std::uint32_t index) { return is_mirrored(augmentation, index); });
 }
 
 }  // namespace classify

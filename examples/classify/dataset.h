@@ -44,7 +44,8 @@ struct Augmentation {
 
 // The samples as they are. REQUIRES: indices below dataset.size().
 Batch make_batch(const Dataset& dataset, std::span<const std::uint32_t> indices);
-// The samples shifted by up to 2 pixels each way and mirrored half of the time. REQUIRES: likewise.
+// The samples, each mirrored in one of two epochs on average. REQUIRES: likewise. (Shifts as well
+// make four epochs a little worse: the network is small.)
 Batch make_batch(const Dataset& dataset,
                  std::span<const std::uint32_t> indices,
                  const Augmentation& augmentation);

@@ -1,65 +1,120 @@
 #include "record.h"
 
-#include <cstdlib>
+#include <array>
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
+#include <spawn.h>
+#include <string>
+#include <string_view>
+#include <sys/wait.h>
+#include <system_error>
 
 #include <ps/error.h>
 
 namespace classify {
 namespace {
 
-constexpr const char* kScript = R"(set datafile separator ","
-set terminal pngcairo size 1100,440 font ",11"
-set output "results.png"
-set multiplot layout 1,2 margins 0.07,0.98,0.14,0.9 spacing 0.09
-set grid lc rgb "#dddddd"
-set xlabel "seconds"
-set key right top
-set title "loss"
-plot "results.csv" using 3:4 every ::1 with linespoints lw 2 pt 7 title "training", \
-     "" using 3:6 every ::1 with linespoints lw 2 pt 7 title "test"
-set key right bottom
-set title "accuracy"
-plot "results.csv" using 3:5 every ::1 with linespoints lw 2 pt 7 title "training", \
-     "" using 3:7 every ::1 with linespoints lw 2 pt 7 title "test"
+constexpr std::string_view kHeader =
+    "epoch,step,seconds,samples,train_loss,train_accuracy,test_loss,test_accuracy,"
+    "samples_per_second,mean_staleness,lr\n";
+
+// The folder is the working directory; the title is the first argument.
+constexpr std::string_view kPlot = R"(# Draws results.png of results.csv: gnuplot -c plot.gp [TITLE]
+set datafile separator ','
+set terminal pngcairo size 1200,520 enhanced font 'sans,12' linewidth 1.5
+set output 'results.png'
+set border 3 linecolor '#808080'
+set tics nomirror textcolor '#404040'
+set grid linecolor '#d8d8d8' linewidth 0.5
+set xlabel 'samples read by all workers (thousands)'
+set xrange [0:*]
+set style line 1 linecolor '#7fa8d1' linewidth 1.5
+set style line 2 linecolor '#c0392b' linewidth 2 pointtype 7 pointsize 1.2
+set multiplot layout 1,2 title (ARGC > 0 ? ARG1 : 'classify') noenhanced font 'sans,14'
+
+thousands = 1e-3
+set title 'loss'
+set yrange [0:*]
+set key top right
+plot 'results.csv' using (column('samples') * thousands):'train_loss' \
+         with lines linestyle 1 title 'training', \
+     '' using (column('samples') * thousands):'test_loss' \
+         with linespoints linestyle 2 title 'test'
+
+# From 70 % upwards, where the curves differ; an untrained start lies below.
+set title 'accuracy'
+set format y '%.0f %%'
+set yrange [*:100]
+set yrange [70 < *:100]
+set key bottom right
+plot 'results.csv' using (column('samples') * thousands):(column('train_accuracy') * 100) \
+         with lines linestyle 1 title 'training', \
+     '' using (column('samples') * thousands):(column('test_accuracy') * 100) \
+         with linespoints linestyle 2 title 'test'
+unset multiplot
 )";
+
+[[noreturn]] void fail(const std::string& what, const std::error_code& error) {
+  throw ps::Error(ps::ErrorCode::kIo, what + ": " + error.message());
+}
+
+std::error_code last_error() {
+  return {errno, std::generic_category()};
+}
+
+std::string csv(const Row& row) {
+  std::array<char, 512> text{};
+  std::string test = ",";
+  if (row.test) {
+    std::snprintf(text.data(), text.size(), "%.6f,%.6f", row.test->loss, row.test->accuracy);
+    test = text.data();
+  }
+  std::snprintf(text.data(), text.size(), "%u,%llu,%.3f,%llu,%.6f,%.6f,%s,%.1f,%.4f,%.6g\n",
+                row.epoch, static_cast<unsigned long long>(row.step), row.seconds,
+                static_cast<unsigned long long>(row.samples), row.train.loss, row.train.accuracy,
+                test.c_str(), row.samples_per_second, row.mean_staleness, row.lr);
+  return text.data();
+}
+
+// Runs a program of the path in `folder`; whether it ended well.
+bool run(const std::string& folder, std::array<std::string, 4> arguments) {
+  std::array<char*, 5> argv{};
+  for (std::size_t i = 0; i < arguments.size(); ++i) argv[i] = arguments[i].data();
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+  pid_t child = 0;
+  const int error = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return false;
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return false;
+  }
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
 
 }  // namespace
 
-Record::Record(const std::string& folder) : folder_(folder) {
+Record::Record(const std::string& folder) : folder_(folder), path_(folder + "/results.csv") {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  const std::string path = folder + "/results.csv";
-  csv_.open(path);
-  if (error || !csv_) {
-    throw ps::Error(
-        ps::ErrorCode::kIo,
-        "cannot write " + path + (error ? ": " + error.message() : "") + "; choose another --out");
-  }
-  csv_ << "epoch,samples,seconds,train_loss,train_accuracy,test_loss,test_accuracy,samples_per_"
-          "second,mean_staleness,"
-          "max_staleness,lr\n";
+  if (error) fail("cannot make the folder " + folder, error);
+  std::filesystem::remove(folder + "/results.png", error);  // an earlier run's
+  std::ofstream(folder + "/plot.gp") << kPlot;
+  file_.open(path_);
+  file_ << kHeader << std::flush;
+  if (!file_) fail("cannot write " + path_, last_error());
 }
 
-void Record::add(const EpochRecord& epoch) {
-  csv_ << epoch.epoch << ',' << epoch.samples << ',' << epoch.seconds << ',' << epoch.train_loss
-       << ',' << epoch.train_accuracy << ',' << epoch.test_loss << ',' << epoch.test_accuracy << ','
-       << epoch.samples_per_second << ',' << epoch.mean_staleness << ',' << epoch.max_staleness
-       << ',' << epoch.lr << std::endl;
-  if (!csv_)
-    throw ps::Error(ps::ErrorCode::kIo,
-                    "cannot write " + folder_ + "/results.csv: is the disk full?");
+void Record::add(const Row& row) {
+  file_ << csv(row) << std::flush;
+  if (!file_) fail("cannot write " + path_, last_error());
 }
 
-bool Record::plot() {
-  std::ofstream script(folder_ + "/results.gnuplot");
-  script << kScript;
-  script.close();
-  // The folder reaches the shell in an environment variable, so its name may be anything.
-  ::setenv("CLASSIFY_OUT", folder_.c_str(), 1);
-  return script && std::system(
-                       "cd \"$CLASSIFY_OUT\" && command -v gnuplot >/dev/null && gnuplot "
-                       "results.gnuplot 2>/dev/null") == 0;
+bool Record::plot(const std::string& title) const {
+  return run(folder_, {"gnuplot", "-c", "plot.gp", title});
 }
 
 }  // namespace classify

@@ -1,40 +1,42 @@
-// What a run leaves behind: results.csv, and a plot of it where gnuplot is installed. Rank 0 alone
-// writes.
+// What a run leaves to look at: results.csv, a row now and then, and a plot of it.
 #pragma once
 
 #include <cstdint>
 #include <fstream>
+#include <optional>
 #include <string>
+
+#include "evaluation.h"
 
 namespace classify {
 
-struct EpochRecord {
-  std::uint32_t epoch = 0;    // finished, from 1
-  std::uint64_t samples = 0;  // of all workers so far
-  double seconds = 0;         // since training began, evaluation included
-  double train_loss = 0;
-  double train_accuracy = 0;
-  double test_loss = 0;
-  double test_accuracy = 0;
-  double samples_per_second = 0;  // of all workers, evaluation left out
-  double mean_staleness = 0;
-  double max_staleness = 0;
-  double lr = 0;
+struct Row {
+  std::uint32_t epoch = 0;          // from 1
+  std::uint64_t step = 0;           // of the worker that writes, from the run's beginning
+  double seconds = 0.0;             // since the training began, evaluation included
+  std::uint64_t samples = 0;        // read by all workers together (async and ssp: about)
+  Score train;                      // since the last row, with weights that changed meanwhile
+  std::optional<Score> test;        // once an epoch
+  double samples_per_second = 0.0;  // of all workers so far, without evaluation
+  double mean_staleness = 0.0;      // since the last row
+  double lr = 0.0;
 };
 
+// One worker's, and one thread's.
 class Record {
  public:
-  // Makes the folder. Throws ps::Error(kIo) naming what cannot be written.
+  // Makes the folder, and begins results.csv and plot.gp in it. Throws ps::Error(kIo).
   explicit Record(const std::string& folder);
 
-  void add(const EpochRecord& epoch);
-  // Draws results.png; false where gnuplot is not there or fails.
-  bool plot();
-  [[nodiscard]] const std::string& folder() const { return folder_; }
+  // The file is whole after each row. Throws ps::Error(kIo).
+  void add(const Row& row);
+  // Draws results.png with gnuplot. False when there is no gnuplot, or it failed (and said why).
+  [[nodiscard]] bool plot(const std::string& title) const;
 
  private:
-  std::string folder_;
-  std::ofstream csv_;
+  const std::string folder_;
+  const std::string path_;
+  std::ofstream file_;
 };
 
 }  // namespace classify

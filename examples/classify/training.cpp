@@ -1,313 +1,323 @@
+// Sync: all workers take the same steps. Async and ssp: each takes as many as it can, and they meet
+// at the end of every epoch, where all evaluate the same weights.
 #include "training.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <iostream>
+#include <map>
 #include <numeric>
-#include <sstream>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <ps/error.h>
+#include <ps/model.h>
+#include <ps/nn/graph.h>
+#include <ps/options.h>
+#include <ps/prefetch.h>
+#include <ps/samples.h>
 
 #include "dataset.h"
+#include "evaluation.h"
 #include "network.h"
 #include "record.h"
 
 namespace classify {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+constexpr std::uint64_t kRowsPerEpoch = 20;
 
-constexpr std::size_t kTestBatch = 250;
+// Late gradients act like momentum: with so many workers that push without waiting for each other,
+// momentum on top makes training slower or unstable.
+constexpr std::uint32_t kNoMomentumWorkers = 4;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+class Stopwatch {
+ public:
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
-struct Score {
-  double loss = 0;
-  double accuracy = 0;
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Momentum adds to the momentum that delay itself brings: with many asynchronous workers it slows
-// down or diverges (docs/consistency.md).
-float default_momentum(const ps::Consistency& mode, std::uint32_t workers) {
-  return std::holds_alternative<ps::Async>(mode) && workers >= 4 ? 0.0F : 0.9F;
-}
+// Sums over steps.
+struct Tally {
+  double loss = 0.0;
+  double correct = 0.0;
+  double samples = 0.0;
+  double staleness = 0.0;
+  double steps = 0.0;  // those with samples
 
-ps::ModelOptions model_options(const Options& options, float momentum, std::uint64_t samples) {
-  const std::uint64_t total = samples * options.epochs;
-  return {
-      .optimizer =
-          ps::Sgd{.lr = options.lr, .momentum = momentum, .weight_decay = options.weight_decay},
-      .schedule = {.kind = ps::Schedule::Kind::kCosine,
-                   .warmup_samples = total / 20,
-                   .total_samples = total},
-      .groups = {{.pattern = "*.bias", .weight_decay = 0}, {.pattern = "bn*", .weight_decay = 0}}};
-}
-
-// Every worker tests its part; the sums are the same everywhere.
-Score test(ps::Session& session, ps::nn::Graph& network, const Dataset& dataset) {
-  const auto [begin, end] = session.slice(dataset.size());
-  std::vector<double> sums(3);  // loss, correct, samples
-  for (std::uint64_t at = begin; at < end; at += kTestBatch) {
-    std::vector<std::uint32_t> indices(std::min<std::uint64_t>(kTestBatch, end - at));
-    std::iota(indices.begin(), indices.end(), static_cast<std::uint32_t>(at));
-    const Batch batch = make_batch(dataset, indices);
-    const ps::nn::Result result = network.evaluate(batch.images, batch.labels);
-    sums[0] += result.loss * static_cast<double>(result.samples);
-    sums[1] += static_cast<double>(result.correct);
-    sums[2] += static_cast<double>(result.samples);
+  void add(const Tally& other) {
+    loss += other.loss;
+    correct += other.correct;
+    samples += other.samples;
+    staleness += other.staleness;
+    steps += other.steps;
   }
-  sums = session.reduce(sums);
-  return {sums[0] / sums[2], sums[1] / sums[2]};
+  [[nodiscard]] Score score() const {
+    const double n = std::max(samples, 1.0);
+    return {.loss = loss / n, .accuracy = correct / n};
+  }
+  [[nodiscard]] double mean_staleness() const { return staleness / std::max(steps, 1.0); }
+};
+
+Tally over_all_workers(ps::Session& session, const Tally& mine) {
+  const std::vector<double> sums =
+      session.reduce(std::array{mine.loss, mine.correct, mine.samples, mine.staleness, mine.steps});
+  return {sums[0], sums[1], sums[2], sums[3], sums[4]};
 }
 
-class Trainer {
+ps::ModelOptions model_options(const ps::Session& session,
+                               const Options& options,
+                               std::size_t dataset_size) {
+  const std::uint64_t total = std::uint64_t{options.epochs} * dataset_size;
+  ps::Sgd sgd{.lr = options.lr, .momentum = 0.9F, .weight_decay = options.weight_decay};
+  ps::ModelOptions chosen{.optimizer = sgd,
+                          .schedule = {.kind = ps::Schedule::Kind::kCosine,
+                                       .warmup_samples = total / 20,
+                                       .total_samples = total},
+                          .groups = {{.pattern = "*.bias", .weight_decay = 0.0F},
+                                     {.pattern = "bn*", .weight_decay = 0.0F}}};
+  const bool late = !std::holds_alternative<ps::Sync>(session.configured(chosen).mode);
+  if (late && session.workers() >= kNoMomentumWorkers) sgd.momentum = 0.0F;
+  sgd.momentum = options.momentum.value_or(sgd.momentum);
+  chosen.optimizer = sgd;
+  return chosen;
+}
+
+std::string describe(const ps::Optimizer& optimizer) {
+  std::array<char, 64> text{};
+  const float lr = std::visit([](const auto& any) { return any.lr; }, optimizer);
+  std::snprintf(text.data(), text.size(), "%s, lr %g", ps::optimizer_name(optimizer), lr);
+  std::string description = text.data();
+  if (const auto* sgd = std::get_if<ps::Sgd>(&optimizer)) {
+    std::snprintf(text.data(), text.size(), ", momentum %g", sgd->momentum);
+    description += text.data();
+  }
+  return description;
+}
+
+class Training {
  public:
-  Trainer(ps::Session& session, const Options& options)
+  Training(ps::Session& session, const Options& options)
       : session_(session),
         options_(options),
         train_(load_dataset(options.data, Part::kTrain, options.limit)),
         test_(load_dataset(options.data, Part::kTest, 0)),
-        network_(make_network()),
-        model_(make_model()) {
-    add_parameters(network_, session_.seed(), model_);
-    model_.start();
-    bind(network_, model_);
-    network_.prepare(static_cast<std::int64_t>(std::max<std::size_t>(kTestBatch, options.batch)));
+        model_(session.model("classify", model_options(session, options, train_.size()))),
+        graph_(build_network()) {
+    if (leads()) record_.emplace(options.out);  // before the work, so that a bad path is told first
+    connect(graph_, model_, session.seed());
+    graph_.prepare(std::max(std::int64_t{options.batch}, kEvaluationBatch));
   }
 
-  int run();
+  TrainResult run();
 
  private:
-  struct Tally {  // of one epoch, this worker's
-    double loss = 0;
-    double correct = 0;
-    double samples = 0;
-    double steps = 0;
-    double staleness = 0;
-    double refused = 0;
-    double max_staleness = 0;
-    float lr = 0;
-  };
-  struct Loaded {
-    ps::Batch numbers;
+  // A batch that is ready to be trained on, and which one it is.
+  struct Item {
+    ps::Batch from;
     Batch batch;
   };
 
-  ps::Model make_model();
-  Tally run_epoch(std::uint32_t epoch);
-  void step(const Loaded& loaded, Tally& tally);
-  void show(const Loaded& loaded, const Tally& tally);
-  EpochRecord close_epoch(std::uint32_t epoch, const Tally& tally, double training_seconds);
-  void save(const std::string& path) const;
+  [[nodiscard]] bool leads() const { return session_.rank() == 0; }
+  [[nodiscard]] std::string mode() const { return ps::mode_name(model_.options().mode); }
+  void announce() const;
+  void train_epoch(std::uint32_t epoch);
+  ps::StepInfo take_step(const Item& item);
+  void note(const Item& item, const ps::StepInfo& info);
+  void show_progress(const Item& item) const;
+  void evaluate_epoch(std::uint32_t epoch);
+  void write_row(const std::optional<Score>& test);
+  void save() const;
 
   ps::Session& session_;
-  const Options options_;
+  const Options& options_;
   const Dataset train_;
   const Dataset test_;
-  ps::nn::Graph network_;
   ps::Model model_;
-  Clock::time_point started_ = Clock::now();
-  std::uint64_t samples_ = 0;    // of all workers, in the epochs before this
-  double training_seconds_ = 0;  // likewise, without tests
-  double staleness_sum_ = 0;     // over all steps of all workers
-  double steps_ = 0;
-  Score last_test_;
+  ps::nn::Graph graph_;
+  std::optional<Record> record_;  // rank 0's
+
+  Stopwatch since_start_;
+  Stopwatch since_epoch_;
+  double training_seconds_ = 0.0;  // of the epochs that ended
+  std::uint64_t steps_ = 0;        // this worker's
+  std::uint32_t epoch_ = 0;        // where the training is, in epochs: epoch_ + part_
+  double part_ = 0.0;
+  float lr_ = 0.0F;
+  Tally row_;    // this worker's since the last row
+  Tally mine_;   // this worker's of this epoch
+  Tally whole_;  // all workers', of the epochs that ended
+  Score test_score_;
+
+  [[nodiscard]] double samples_so_far() const {
+    return (epoch_ + part_) * static_cast<double>(train_.size());
+  }
+  [[nodiscard]] double samples_per_second() const {
+    const double running = part_ < 1.0 ? since_epoch_.seconds() : 0.0;
+    return samples_so_far() / std::max(training_seconds_ + running, 1e-9);
+  }
 };
 
-ps::Model Trainer::make_model() {
-  // The first call finds out which mode the configuration sets; it has no parameters and costs
-  // nothing.
-  const ps::Model probe = session_.model("mode", {});
-  const ps::Consistency mode = probe.options().mode;
-  const bool chosen = options_.momentum >= 0;
-  const float momentum = chosen ? options_.momentum : default_momentum(mode, session_.workers());
-  ps::Model model = session_.model("classify", model_options(options_, momentum, train_.size()));
-  if (session_.rank() == 0) {
-    const auto& sgd = std::get<ps::Sgd>(model.options().optimizer);
-    std::cerr << "classify: " << train_.size() << " training and " << test_.size()
-              << " test images, " << session_.workers() << " workers, mode " << ps::mode_name(mode)
-              << ", lr " << sgd.lr << ", momentum " << sgd.momentum
-              << (chosen ? "" : " (the default of this mode and number of workers)") << "\n";
+TrainResult Training::run() {
+  model_.start();
+  if (leads()) announce();
+  session_.barrier();
+  since_start_ = {};
+  for (epoch_ = 0; epoch_ < options_.epochs; ++epoch_) {
+    train_epoch(epoch_);
+    evaluate_epoch(epoch_);
   }
-  return model;
-}
-
-int Trainer::run() {
-  started_ = Clock::now();
-  std::optional<Record> record;
-  if (session_.rank() == 0) record.emplace(options_.out);
-  for (std::uint32_t epoch = 0; epoch < options_.epochs; ++epoch) {
-    const auto begin = Clock::now();
-    const Tally tally = run_epoch(epoch);
-    session_.barrier();
-    const EpochRecord done = close_epoch(epoch, tally, seconds_since(begin));
-    if (!record) continue;
-    record->add(done);
-    std::cerr << "epoch " << done.epoch << "/" << options_.epochs << ": loss " << done.train_loss
-              << ", accuracy " << done.train_accuracy << "; test loss " << done.test_loss
-              << ", accuracy " << done.test_accuracy << "; "
-              << std::llround(done.samples_per_second) << " samples/s, staleness "
-              << done.mean_staleness << "\n";
-  }
-  const double seconds = seconds_since(started_);
+  const double seconds = since_start_.seconds();
+  if (leads()) save();
   session_.finish();
-  if (!record) return 0;
-  save(record->folder() + "/weights.safetensors");
-  const bool drawn = record->plot();
-  std::cerr << "results in " << record->folder() << ": results.csv, weights.safetensors"
-            << (drawn ? ", results.png" : " (no plot: gnuplot is not installed)") << "\n";
-  std::ostringstream json;
-  json << "{\"accuracy\": " << last_test_.accuracy
-       << ", \"samples_per_second\": " << static_cast<double>(samples_) / training_seconds_
-       << ", \"seconds\": " << seconds << ", \"mode\": \"" << ps::mode_name(model_.options().mode)
-       << "\", \"workers\": " << session_.workers() << ", \"epochs\": " << options_.epochs
-       << ", \"mean_staleness\": " << (steps_ > 0 ? staleness_sum_ / steps_ : 0.0) << "}";
-  std::cout << json.str() << std::endl;
-  return 0;
+  return {.accuracy = test_score_.accuracy,
+          .loss = test_score_.loss,
+          .samples_per_second = whole_.samples / std::max(training_seconds_, 1e-9),
+          .seconds = seconds,
+          .mean_staleness = whole_.mean_staleness(),
+          .mode = mode()};
 }
 
-Trainer::Tally Trainer::run_epoch(std::uint32_t epoch) {
-  Tally tally;
+void Training::announce() const {
+  const auto values = [](std::size_t sum, const ps::Parameter& parameter) {
+    return sum + parameter.weights().size();
+  };
+  const auto parameters = model_.parameters();
+  std::printf("%s with %u worker(s): %s; %zu values in %zu tensors; %u epoch(s) of %zu images\n",
+              mode().c_str(), session_.workers(), describe(model_.options().optimizer).c_str(),
+              std::accumulate(parameters.begin(), parameters.end(), std::size_t{0}, values),
+              parameters.size(), options_.epochs, train_.size());
+  std::fflush(stdout);
+}
+
+void Training::train_epoch(std::uint32_t epoch) {
+  since_epoch_ = {};
+  part_ = 0.0;
+  mine_ = {};
   ps::Samples samples =
       session_.samples(train_, {.global_batch = options_.batch, .epochs = 1, .first_epoch = epoch});
-  ps::Prefetcher<Loaded> loader(session_.prefetch(), [&]() -> std::optional<Loaded> {
-    std::optional<ps::Batch> numbers = samples.next();
-    if (!numbers) return std::nullopt;
-    Batch batch = options_.augment
-                      ? make_batch(train_, numbers->indices, {session_.seed(), numbers->epoch})
-                      : make_batch(train_, numbers->indices);
-    return Loaded{std::move(*numbers), std::move(batch)};
+  ps::Prefetcher<Item> ahead(session_.prefetch(), [&]() -> std::optional<Item> {
+    std::optional<ps::Batch> from = samples.next();
+    if (!from) return std::nullopt;
+    Batch batch = make_batch(train_, from->indices, {.seed = session_.seed(), .epoch = epoch});
+    return Item{std::move(*from), std::move(batch)};
   });
-  while (const std::optional<Loaded> loaded = loader.next()) {
-    step(*loaded, tally);
-    show(*loaded, tally);
-  }
-  return tally;
+  while (const std::optional<Item> item = ahead.next()) note(*item, take_step(*item));
+  const Tally all = over_all_workers(session_, mine_);  // the slowest worker's time counts
+  training_seconds_ += since_epoch_.seconds();
+  part_ = 1.0;
+  whole_.add(all);
+  mine_ = all;
 }
 
-void Trainer::step(const Loaded& loaded, Tally& tally) {
-  const auto count = static_cast<double>(loaded.batch.size());
-  model_.begin_step(count);
-  if (loaded.batch.size() > 0) {
-    // Each gradient leaves as soon as it is complete, while the layers before it still compute.
-    const auto parameters = model_.parameters();
-    const ps::nn::Result result =
-        network_.forward_backward(loaded.batch.images, loaded.batch.labels,
-                                  [&](std::size_t i) { parameters[i].push_pull(); });
-    tally.loss += result.loss * count;
-    tally.correct += static_cast<double>(result.correct);
-  }
+// Each gradient leaves while the layers before it still compute theirs.
+ps::StepInfo Training::take_step(const Item& item) {
+  if (item.batch.size() == 0) return model_.push_pull(0).wait();
+  const auto parameters = model_.parameters();
+  model_.begin_step(static_cast<double>(item.batch.size()));
+  const ps::nn::Result result =
+      graph_.forward_backward(item.batch.images, item.batch.labels,
+                              [&](std::size_t index) { parameters[index].push_pull(); });
   const ps::StepInfo info = model_.push_pull().wait();
-  tally.samples += count;
-  tally.steps += 1;
-  tally.staleness += static_cast<double>(info.staleness);
-  tally.max_staleness = std::max(tally.max_staleness, static_cast<double>(info.staleness));
-  tally.refused += info.nonfinite;
-  tally.lr = info.lr;
-}
-
-void Trainer::show(const Loaded& loaded, const Tally& tally) {
-  if (session_.rank() != 0) return;
-  const double seconds = seconds_since(started_);
-  const double steps_done =
-      static_cast<double>(loaded.numbers.epoch) * static_cast<double>(loaded.numbers.steps) +
-      static_cast<double>(loaded.numbers.step + 1);
-  const double steps_all =
-      static_cast<double>(options_.epochs) * static_cast<double>(loaded.numbers.steps);
-  const double share = std::clamp(steps_done / std::max(steps_all, 1.0), 0.0, 1.0);
-  const double all = static_cast<double>(train_.size()) * options_.epochs;
-  std::ostringstream line;
-  line.precision(4);
-  line << "epoch " << loaded.numbers.epoch + 1 << "/" << options_.epochs << "  step "
-       << loaded.numbers.step + 1 << "/" << loaded.numbers.steps << "  "
-       << std::llround(share * all / std::max(seconds, 1e-9)) << " samples/s  loss "
-       << tally.loss / std::max(tally.samples, 1.0) << "  accuracy "
-       << tally.correct / std::max(tally.samples, 1.0) << "  staleness "
-       << tally.staleness / std::max(tally.steps, 1.0) << "  "
-       << std::llround(seconds / std::max(share, 1e-9) - seconds) << " s left";
-  session_.progress(line.str());
-}
-
-EpochRecord Trainer::close_epoch(std::uint32_t epoch, const Tally& tally, double training_seconds) {
-  const std::vector<double> all = session_.reduce(std::vector<double>{
-      tally.loss, tally.correct, tally.samples, tally.steps, tally.staleness, tally.refused});
-  // In async and ssp mode the weights at hand are those of this worker's last step: test the
-  // servers' latest.
-  model_.pull().wait();
-  last_test_ = test(session_, network_, test_);
-  samples_ += static_cast<std::uint64_t>(all[2]);
-  training_seconds_ += training_seconds;
-  steps_ += all[3];
-  staleness_sum_ += all[4];
-  if (all[5] > 0 && session_.rank() == 0) {
-    std::cerr << "classify: " << all[5]
-              << " messages with NaN or infinity were refused in this epoch\n";
+  if (!std::isfinite(result.loss)) {
+    throw ps::Error(ps::ErrorCode::kAborted,
+                    "the training diverged: the loss of step " + std::to_string(steps_) +
+                        " is not finite; try a smaller --lr than " + std::to_string(options_.lr));
   }
-  return {.epoch = epoch + 1,
-          .samples = samples_,
-          .seconds = seconds_since(started_),
-          .train_loss = all[0] / all[2],
-          .train_accuracy = all[1] / all[2],
-          .test_loss = last_test_.loss,
-          .test_accuracy = last_test_.accuracy,
-          .samples_per_second = all[2] / training_seconds,
-          .mean_staleness = all[4] / all[3],
-          .max_staleness = tally.max_staleness,
-          .lr = tally.lr};
+  const Tally step{.loss = result.loss * static_cast<double>(result.samples),
+                   .correct = static_cast<double>(result.correct),
+                   .samples = static_cast<double>(result.samples),
+                   .staleness = static_cast<double>(info.staleness),
+                   .steps = 1.0};
+  row_.add(step);
+  mine_.add(step);
+  return info;
 }
 
-void Trainer::save(const std::string& path) const {
-  std::vector<ps::NamedTensor> tensors;
-  for (const ps::Parameter& parameter : model_.parameters()) {
-    tensors.push_back({parameter.name(), parameter.shape(), parameter.weights()});
-  }
-  ps::save_safetensors(path, tensors,
-                       {{"program", "ps classify"},
-                        {"mode", ps::mode_name(model_.options().mode)},
-                        {"epochs", std::to_string(options_.epochs)},
-                        {"test_accuracy", std::to_string(last_test_.accuracy)}});
+void Training::note(const Item& item, const ps::StepInfo& info) {
+  ++steps_;
+  lr_ = info.lr;
+  const std::uint64_t before = item.from.step * kRowsPerEpoch / item.from.steps;
+  const std::uint64_t after = (item.from.step + 1) * kRowsPerEpoch / item.from.steps;
+  // The epoch's last row waits for the evaluation. Async: `steps` is an estimate.
+  part_ = std::min(static_cast<double>(item.from.step + 1) / static_cast<double>(item.from.steps),
+                   0.9999);
+  if (!leads()) return;
+  if (after != before && after < kRowsPerEpoch) write_row(std::nullopt);
+  show_progress(item);
 }
 
-void copy_weights(const ps::SafetensorsFile& file,
-                  const std::string& path,
-                  const ps::nn::Parameter& wanted,
-                  std::span<float> values) {
-  const auto* tensor = file.find(wanted.name);
-  if (tensor == nullptr || tensor->shape != wanted.shape) {
-    throw ps::Error(ps::ErrorCode::kMismatch,
-                    path + " has " +
-                        (tensor == nullptr ? "no tensor '" : "another shape of tensor '") +
-                        wanted.name + "': it is not a file that classify train wrote");
-  }
-  std::ranges::copy(tensor->values, values.begin());
+void Training::show_progress(const Item& item) const {
+  const Score score = mine_.score();
+  const double done = (epoch_ + part_) / options_.epochs;
+  const auto left = static_cast<long>(since_start_.seconds() * (1.0 - done) / done);
+  std::array<char, 256> text{};
+  std::snprintf(text.data(), text.size(),
+                "epoch %u/%u  step %llu/%llu  %.0f samples/s  loss %.3f  accuracy %.3f  "
+                "staleness %.2f  %ld:%02ld left",
+                epoch_ + 1, options_.epochs, static_cast<unsigned long long>(item.from.step + 1),
+                static_cast<unsigned long long>(item.from.steps), samples_per_second(), score.loss,
+                score.accuracy, mine_.mean_staleness(), left / 60, left % 60);
+  session_.progress(text.data());
+}
+
+void Training::evaluate_epoch(std::uint32_t epoch) {
+  model_.pull().wait();  // nobody pushes now: all have the same weights
+  test_score_ = evaluate(session_, graph_, test_);
+  if (!leads()) return;
+  write_row(test_score_);
+  const Score trained = mine_.score();
+  std::printf(
+      "epoch %u/%u: training loss %.4f, accuracy %.4f; test loss %.4f, accuracy %.4f; "
+      "%.0f samples/s, mean staleness %.2f\n",
+      epoch + 1, options_.epochs, trained.loss, trained.accuracy, test_score_.loss,
+      test_score_.accuracy, samples_per_second(), mine_.mean_staleness());
+  std::fflush(stdout);
+}
+
+void Training::write_row(const std::optional<Score>& test) {
+  record_->add({.epoch = epoch_ + 1,
+                .step = steps_,
+                .seconds = since_start_.seconds(),
+                .samples = static_cast<std::uint64_t>(std::llround(samples_so_far())),
+                .train = row_.score(),
+                .test = test,
+                .samples_per_second = samples_per_second(),
+                .mean_staleness = row_.mean_staleness(),
+                .lr = lr_});
+  row_ = {};
+}
+
+void Training::save() const {
+  std::array<char, 32> accuracy{};
+  std::snprintf(accuracy.data(), accuracy.size(), "%.4f", test_score_.accuracy);
+  const std::string path = options_.out + "/weights.safetensors";
+  save_weights(path, model_,
+               {{"program", "classify"},
+                {"mode", mode()},
+                {"epochs", std::to_string(options_.epochs)},
+                {"test_accuracy", accuracy.data()}});
+  const bool drawn =
+      record_->plot("classify: " + mode() + ", " + std::to_string(session_.workers()) +
+                    " worker(s): accuracy " + accuracy.data());
+  std::printf("wrote %s and results.csv%s\n", path.c_str(),
+              drawn ? ", results.png" : " (no results.png without gnuplot)");
+  std::fflush(stdout);
 }
 
 }  // namespace
 
-int train(ps::Session& session, const Options& options) {
-  return Trainer(session, options).run();
-}
-
-int evaluate_weights(ps::Session& session, const Options& options) {
-  const Dataset dataset = load_dataset(options.data, Part::kTest, 0);
-  const ps::SafetensorsFile file = ps::load_safetensors(options.weights);
-  ps::nn::Graph network = make_network();
-  std::vector<std::vector<float>> weights;
-  for (const ps::nn::Parameter& parameter : network.parameters()) {
-    copy_weights(file, options.weights, parameter,
-                 weights.emplace_back(static_cast<std::size_t>(parameter.size())));
-  }
-  for (std::size_t i = 0; i < weights.size(); ++i) network.bind(i, weights[i], {});
-  network.prepare(static_cast<std::int64_t>(kTestBatch));
-  const Score score = test(session, network, dataset);
-  session.finish();
-  if (session.rank() == 0) {
-    std::cout << "{\"accuracy\": " << score.accuracy << ", \"loss\": " << score.loss
-              << ", \"images\": " << dataset.size() << "}" << std::endl;
-  }
-  return 0;
+TrainResult train(ps::Session& session, const Options& options) {
+  return Training(session, options).run();
 }
 
 }  // namespace classify

@@ -50,6 +50,9 @@ class Session {
   // A model under a name that is the same in every worker. Configuration keys that are set override
   // `options`. Throws Error(kInvalidArgument) for options that mean nothing or a name used before.
   Model model(const std::string& name, const ModelOptions& options);
+  // `options` as model() would take them, configuration included: for a program whose own choices
+  // depend on the mode or the optimizer in force. Throws as model().
+  [[nodiscard]] ModelOptions configured(const ModelOptions& options) const;
 
   // This worker's batches over `dataset_size` samples, in an order that depends on the seed alone.
   // With a sync model: step k is slice [k B, (k+1) B) of the epoch's permutation, split over the

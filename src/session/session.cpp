@@ -160,12 +160,17 @@ Model Session::model(const std::string& name, const ModelOptions& options) {
   auto model = std::make_unique<Model::Impl>();
   model->session = impl_.get();
   model->name = name;
-  model->options = options;
-  ops::apply(impl_->config, model->options);
+  model->options = configured(options);
   server::check(model->options.schedule);
   const server::Optimizer validated(model->options, impl_->workers());
   impl_->models.push_back(std::move(model));
   return Model(impl_->models.back().get());
+}
+
+ModelOptions Session::configured(const ModelOptions& options) const {
+  ModelOptions result = options;
+  ops::apply(impl_->config, result);
+  return result;
 }
 
 void Session::barrier() {
