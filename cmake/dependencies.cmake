@@ -13,9 +13,9 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
 # What a program linked with the static library must link too; cmake/ps-config.cmake.in finds the same.
 add_library(ps_link_dependencies INTERFACE)
-target_link_libraries(ps_link_dependencies INTERFACE Threads::Threads PkgConfig::libzmq spdlog::spdlog ZLIB::ZLIB
-                                                     PkgConfig::xxhash)
+target_link_libraries(ps_link_dependencies INTERFACE Threads::Threads PkgConfig::libzmq PkgConfig::tomlplusplus
+                                                     PkgConfig::xxhash spdlog::spdlog ZLIB::ZLIB)
 
 add_library(ps_dependencies INTERFACE)
 target_link_libraries(ps_dependencies INTERFACE ps_link_dependencies cppzmq Eigen3::Eigen CLI11::CLI11
-                                                nlohmann_json::nlohmann_json PkgConfig::tomlplusplus)
+                                                nlohmann_json::nlohmann_json)
