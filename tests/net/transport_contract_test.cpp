@@ -146,7 +146,7 @@ TEMPLATE_TEST_CASE("transport: a peer that does not read makes kFull, and gets e
   const Link link = to_server ? kLink : pair.accepted;
 
   const std::uint64_t sent = fill(sender, link, kBytes);
-  CHECK(sent >= 8);
+  CHECK(sent >= 4);  // libzmq frees its room in halves, so a message before may still count
   CHECK(receiver.inbox.empty());
   std::uint64_t next = sent;
   // The sender holds one more message and retries it when its descriptor wakes it.
