@@ -7,6 +7,7 @@ namespace ps {
 enum class PlantedBug {
   kNone,
   kIncarnationIgnored,   // a restarted worker's pushes look like duplicates of its last life's
+  kAckBeforeApply,       // a push is answered before it has been applied
   kNoDedupe,             // a repeated push is applied again
   kCountNotSet,          // a round counts messages, not who sent them
   kArrivalOrder,         // contributions fold in the order of arrival

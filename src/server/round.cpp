@@ -4,14 +4,6 @@
 #include "kernels/reduce.h"
 
 namespace ps::server {
-namespace {
-
-std::span<const float> floats(const Buffer& buffer) {
-  // Payloads may start at any byte; the kernels read from any address.
-  return {reinterpret_cast<const float*>(buffer.data()), buffer.size() / sizeof(float)};
-}
-
-}  // namespace
 
 bool Round::offer(std::uint32_t rank, double weight, Buffer values) {
   if (has(rank)) {

@@ -20,6 +20,11 @@
 
 namespace ps::server {
 
+// A payload's elements. They may start at any byte; the kernels read from any address.
+inline std::span<const float> floats(const Buffer& buffer) {
+  return {reinterpret_cast<const float*>(buffer.data()), buffer.size() / sizeof(float)};
+}
+
 class Round {
  public:
   // False if this rank has contributed already. Empty `values` (or weight 0) contribute n = 0.

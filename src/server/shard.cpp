@@ -3,7 +3,10 @@
 #include "server/shard.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
+
+#include <ps/error.h>
 
 #include "base/planted.h"
 #include "cluster/placement.h"
@@ -55,7 +58,15 @@ void Shard::on_view(TimePoint now, cluster::Outbox& out) {
   for (const wire::ModelInfo& info : view.models) {
     const Model* known = find_model(info.id);
     if (known == nullptr) {
-      allocate(info, now, out);
+      try {
+        allocate(info, now, out);
+      } catch (const Error& error) {
+        return agent_.fail(error.code(), "model '" + info.name + "': " + error.what());
+      } catch (const std::bad_alloc&) {
+        return agent_.fail(ErrorCode::kUnavailable,
+                           "shard " + std::to_string(options_.agent.self.index) +
+                               " has too little memory for its part of model '" + info.name + "'");
+      }
     } else if (info.ready) {
       agent_.settle(known->allocated_ask);
     }
@@ -88,9 +99,10 @@ void Shard::on_worker_change(std::uint32_t rank,
   const bool gone =
       info.state == wire::WorkerInfo::State::kDead || info.state == wire::WorkerInfo::State::kLeft;
   worker.dead = info.state == wire::WorkerInfo::State::kDead;
-  if (!gone) return;
-  for (const auto& model : models_) model->gate.leave(rank);
-  open_gates(out);
+  if (gone) {
+    for (const auto& model : models_) model->gate.leave(rank);
+  }
+  if (gone || reborn) open_gates(out);
 }
 
 void Shard::allocate(const wire::ModelInfo& info, TimePoint now, cluster::Outbox& out) {

@@ -148,17 +148,21 @@ class Shard final : public cluster::Core {
   void on_request(net::Link from, wire::Message message, cluster::Outbox& out);
   std::optional<wire::Status> reject(const wire::Message& message) const;
   void on_query(net::Link from, const wire::Message& message, cluster::Outbox& out);
+  void repeat_answer(net::Link from,
+                     const wire::Message& message,
+                     const Answer& answer,
+                     cluster::Outbox& out);
   bool has_room(const Model& model, const wire::Message& message) const;
   void process(net::Link from, wire::Message message, cluster::Outbox& out);
   std::string find_fault(const Model& model, const wire::Message& message) const;
   void assign(Model& model, const wire::Message& message, cluster::Outbox& out);
   void push(Model& model, const wire::Message& message, Pending& pending, cluster::Outbox& out);
-  void contribute(Model& model,
-                  const wire::Message& message,
-                  Pending& pending,
-                  cluster::Outbox& out);
+  std::vector<Chunk*> contribute(Model& model, const wire::Message& message, Pending& pending);
   void apply_now(Model& model, const wire::Message& message, Pending& pending);
-  void end_step(Model& model, const wire::Header& header, cluster::Outbox& out);
+  static void end_step(Model& model,
+                       const wire::Header& header,
+                       Pending& pending,
+                       std::vector<Chunk*>& offered);
   void commit_if_complete(Model& model, Chunk& chunk, cluster::Outbox& out);
   void update(Model& model,
               Chunk& chunk,

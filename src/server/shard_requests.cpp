@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "kernels/finite.h"
 #include "server/shard.h"
 
 namespace ps::server {
@@ -54,10 +55,7 @@ void Shard::on_request(net::Link from, wire::Message message, cluster::Outbox& o
     case Window::Verdict::kAnswered:
       ++counters_.repeated;
       if (planted(PlantedBug::kReplyForgotten)) return;
-      if (find_model(header.model) != nullptr &&
-          !find_fault(*find_model(header.model), message).empty())
-        return;
-      return send_answer(from, header, message.segments, *window.answer(header.sequence), out);
+      return repeat_answer(from, message, *window.answer(header.sequence), out);
     case Window::Verdict::kOld:
       ++counters_.repeated;
       return;
@@ -77,7 +75,8 @@ std::optional<wire::Status> Shard::reject(const wire::Message& message) const {
   const WorkerState& worker = workers_[header.sender.index];
   if (planted(PlantedBug::kStaleGeneration)) return std::nullopt;
   // A life that the scheduler has not told us of yet.
-  if (header.incarnation > worker.incarnation) return wire::Status::kNotReady;
+  if (header.incarnation == 0 || header.incarnation > worker.incarnation)
+    return wire::Status::kNotReady;
   if (header.incarnation < worker.incarnation || worker.dead) return wire::Status::kFenced;
   return std::nullopt;
 }
@@ -94,6 +93,21 @@ void Shard::on_query(net::Link from, const wire::Message& message, cluster::Outb
   // An answer that got lost is said again when the request itself comes again: only that names the
   // chunks.
   reply(from, header, open ? wire::Status::kWorking : wire::Status::kUnknown, out);
+}
+
+// Says an answer again. The request that came again is looked at afresh: it may differ from the
+// first one, if its sender is a liar.
+void Shard::repeat_answer(net::Link from,
+                          const wire::Message& message,
+                          const Answer& answer,
+                          cluster::Outbox& out) {
+  const Model* model = find_model(message.header.model);
+  const std::string fault =
+      model == nullptr ? "it names a model that is not here" : find_fault(*model, message);
+  if (!fault.empty()) return reply(from, message.header, wire::Status::kRefused, out, fault);
+  if (answer.status == wire::Status::kRefused)
+    return reply(from, message.header, answer.status, out, "it was refused before");
+  send_answer(from, message.header, message.segments, answer, out);
 }
 
 // Contributions that wait for their round are limited; the rank that a chunk waits for is always
@@ -126,28 +140,23 @@ void Shard::process(net::Link from, wire::Message message, cluster::Outbox& out)
     workers_[id.rank].window.finish(header.sequence, {.status = wire::Status::kRefused});
     return reply(from, header, wire::Status::kRefused, out, fault);
   }
-  if (header.type == wire::Type::kAssign) {
-    assign(*model, message, out);
+  const bool retires = (header.flags & wire::kFlagRetire) != 0;
+  if (retires || header.type == wire::Type::kAssign) {  // neither waits for anything
+    if (retires) model->gate.leave(id.rank);
+    if (!retires) assign(*model, message, out);
     workers_[id.rank].window.finish(header.sequence, {});
-    return send_answer(from, header, {}, {}, out);
+    send_answer(from, header, {}, {}, out);
+    return open_gates(out);
   }
+  if ((header.flags & wire::kFlagJoin) != 0) model->gate.join(id.rank);
   Pending& pending = pending_[id];
   pending.header = header;
   pending.segments = message.segments;
   pending.link = from;
   pending.answer.clock = model->gate.clock(id.rank);
-  pending.gate_clock = model->gate.clock(id.rank);
-  if ((header.flags & wire::kFlagRetire) != 0) {
-    model->gate.leave(id.rank);
-    pending.gate_clock = 0;
-  }
-  if ((header.flags & wire::kFlagJoin) != 0) {
-    pending.answer.clock = model->gate.join(id.rank);
-    pending.gate_clock = 0;
-  }
+  pending.gate_clock = pending.answer.clock;
   if (is_push(header.type)) {
     push(*model, message, pending, out);
-    if (header.type == wire::Type::kPush) pending.gate_clock = 0;
   } else {
     for (const wire::Segment& segment : message.segments) {
       Chunk& chunk = *find_chunk(*model, segment);
@@ -179,6 +188,8 @@ std::string Shard::find_fault(const Model& model, const wire::Message& message) 
     if (model.sync && message.header.clock > chunk.version)
       return "a push is for a round that has not begun";
   }
+  if (message.header.type == wire::Type::kAssign && !kernels::all_finite(floats(message.payload)))
+    return "an initial value is NaN or infinite";
   return {};
 }
 

@@ -9,14 +9,6 @@
 #include "server/shard.h"
 
 namespace ps::server {
-namespace {
-
-// Payloads may start at any byte; the kernels read from any address.
-std::span<const float> floats(const Buffer& buffer) {
-  return {reinterpret_cast<const float*>(buffer.data()), buffer.size() / sizeof(float)};
-}
-
-}  // namespace
 
 void Shard::assign(Model& model, const wire::Message& message, cluster::Outbox& out) {
   std::size_t position = 0;
@@ -49,19 +41,24 @@ void Shard::push(Model& model,
                                   "' or one near it; the message is refused");
   }
   pending.gate_clock = model.gate.clock(rank) + 1;
+  if (planted(PlantedBug::kAckBeforeApply) && header.type == wire::Type::kPush)
+    send_answer(pending.link, header, {}, pending.answer, out);
+  std::vector<Chunk*> offered;
   if (model.sync) {
-    contribute(model, message, pending, out);
+    offered = contribute(model, message, pending);
   } else if (finite) {
     apply_now(model, message, pending);
   }
-  if (ends) end_step(model, header, out);
+  if (ends) end_step(model, header, pending, offered);
+  // Last, since a commit answers requests: `pending` may be gone after one.
+  for (Chunk* chunk : offered) commit_if_complete(model, *chunk, out);
 }
 
 // Sync: each chunk's round takes this worker's part; a message that was refused counts as n = 0.
-void Shard::contribute(Model& model,
-                       const wire::Message& message,
-                       Pending& pending,
-                       cluster::Outbox& out) {
+// Returns the chunks whose rounds may be complete now.
+std::vector<Shard::Chunk*> Shard::contribute(Model& model,
+                                             const wire::Message& message,
+                                             Pending& pending) {
   const wire::Header& header = message.header;
   const RequestId id{header.sender.index, header.sequence};
   const bool taken = pending.answer.status == wire::Status::kOk;
@@ -87,7 +84,7 @@ void Shard::contribute(Model& model,
     ++pending.chunks_left;
     offered.push_back(&chunk);
   }
-  for (Chunk* chunk : offered) commit_if_complete(model, *chunk, out);
+  return offered;
 }
 
 // Async and ssp: each chunk is updated at once.
@@ -117,22 +114,32 @@ void Shard::apply_now(Model& model, const wire::Message& message, Pending& pendi
 }
 
 // The step is whole: in sync what it did not send counts as n = 0, otherwise the worker's clock
-// ticks.
-void Shard::end_step(Model& model, const wire::Header& header, cluster::Outbox& out) {
+// ticks. Adds to `offered` what may be complete now.
+void Shard::end_step(Model& model,
+                     const wire::Header& header,
+                     Pending& pending,
+                     std::vector<Chunk*>& offered) {
   const std::uint32_t rank = header.sender.index;
   if (!model.sync) {
     model.samples += header.samples;
     model.gate.step_done(rank);
     return;
   }
-  std::vector<Chunk*> offered;
+  const RequestId id{rank, header.sequence};
   for (Chunk& chunk : model.chunks) {
-    if (chunk.version != header.clock || chunk.round.has(rank)) continue;
-    model.round_samples[rank] = header.samples;
-    chunk.round.offer(rank, 0, {});
-    offered.push_back(&chunk);
+    if (chunk.version != header.clock) continue;
+    if (!chunk.round.has(rank)) {
+      model.round_samples[rank] = header.samples;
+      chunk.round.offer(rank, 0, {});
+      offered.push_back(&chunk);
+    }
+    // Who only pushes is told when all of the round is over, or its next push could come too early
+    // for a chunk that this step did not touch. Who pulls waits for every chunk anyway.
+    const bool waits = !chunk.waiters.empty() && chunk.waiters.back().id == id;
+    if (header.type != wire::Type::kPush || waits) continue;
+    chunk.waiters.push_back({id, chunk.version + 1});
+    ++pending.chunks_left;
   }
-  for (Chunk* chunk : offered) commit_if_complete(model, *chunk, out);
 }
 
 void Shard::commit_if_complete(Model& model, Chunk& chunk, cluster::Outbox& out) {
