@@ -53,6 +53,7 @@ std::optional<wire::Control> Agent::on_message(const wire::Message& message,
   if (message.header.job != options_.job) return std::nullopt;
   last_heard_ = now;
   renewed_ = false;
+  other_versions_ = 0;
   auto& control = std::get<wire::Control>(decoded);
   if (const auto* answer = std::get_if<wire::Joined>(&control)) {
     if (joined()) return std::nullopt;
@@ -90,7 +91,8 @@ void Agent::on_view(wire::View view, TimePoint now, Outbox& out) {
 }
 
 void Agent::on_bad_message(const wire::DecodeError& error) {
-  if (error.code != wire::DecodeError::Code::kVersion) return;
+  // One such message may be a flipped bit.
+  if (error.code != wire::DecodeError::Code::kVersion || ++other_versions_ < 3) return;
   fail(ErrorCode::kMismatch, "the scheduler at " + options_.scheduler +
                                  " speaks another version of the protocol: " +
                                  wire::to_string(error) + "; run the same build of ps everywhere");

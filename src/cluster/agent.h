@@ -58,6 +58,9 @@ class Agent {
   // Says goodbye once; on a failure the scheduler tells everybody why.
   void leave(bool failed, const std::string& reason, TimePoint now, Outbox& out);
 
+  // Tells the scheduler at once which view has been seen.
+  void confirm(TimePoint now, Outbox& out) { beat(now, out); }
+
   // What heartbeats say.
   void set_progress(std::uint64_t step, std::string phase) {
     step_ = step;
@@ -96,7 +99,8 @@ class Agent {
   std::uint64_t join_ticket_ = 0;
   TimePoint next_beat_ = kNever;
   TimePoint last_heard_{};
-  bool renewed_ = false;  // the link, since the scheduler was last heard
+  bool renewed_ = false;    // the link, since the scheduler was last heard
+  int other_versions_ = 0;  // messages of another version since then
   bool left_ = false;
   std::uint64_t step_ = 0;
   std::string phase_ = "starting";

@@ -1,5 +1,7 @@
 #include "worker/step.h"
 
+#include <algorithm>
+
 namespace ps::worker {
 
 void Step::begin(const Plan& plan, const StepBegin& begin) {
@@ -40,6 +42,10 @@ std::vector<std::uint32_t> Step::end(const Plan& plan) {
 
 bool Step::may_leave(const Plan& plan, std::uint32_t bucket) const {
   return ended_ || unsent_[plan.buckets[bucket].shard] > 1;
+}
+
+bool Step::all_left() const {
+  return ended_ && std::ranges::all_of(unsent_, [](std::uint32_t buckets) { return buckets == 0; });
 }
 
 bool Step::leaves(const Plan& plan, std::uint32_t bucket) {

@@ -32,7 +32,6 @@ class Step {
  public:
   void begin(const Plan& plan, const StepBegin& begin);
   [[nodiscard]] bool active() const { return active_; }
-  [[nodiscard]] bool ended() const { return ended_; }
   [[nodiscard]] const StepBegin& how() const { return begin_; }
 
   // A parameter is ready (touched) or not part of the step. Returns the buckets that are thereby
@@ -47,6 +46,8 @@ class Step {
   [[nodiscard]] bool may_leave(const Plan& plan, std::uint32_t bucket) const;
   // It leaves. True when it is the shard's last one.
   bool leaves(const Plan& plan, std::uint32_t bucket);
+  // Has it ended, and has every bucket left?
+  [[nodiscard]] bool all_left() const;
 
   StepResult result;
   std::uint64_t ticket = 0;

@@ -24,25 +24,24 @@ void Worker::on_message(net::Link from,
     on_reply(from - link_of(0), message, now, out);
   } else if (const auto control = agent_.on_message(message, now, out)) {
     if (std::holds_alternative<wire::View>(*control)) on_view(now, out);
-    const auto answered = [&](std::map<Ticket, Asked>& asked, std::uint64_t index,
-                              Outcome outcome) {
+    const auto answered = [&](std::map<Ticket, Asked>& asked,
+                              std::uint64_t index) -> std::optional<Ticket> {
       const auto found =
           std::ranges::find(asked, index, [](const auto& entry) { return entry.second.index; });
-      if (found == asked.end()) return;
+      if (found == asked.end()) return std::nullopt;
       const Ticket ticket = found->first;
       agent_.settle(found->second.ask);
       asked.erase(found);
-      finish(ticket, std::move(outcome));
+      return ticket;
     };
     if (const auto* result = std::get_if<wire::CollectiveResult>(&*control)) {
-      Outcome outcome;
-      outcome.values = result->values;
-      answered(collectives_, result->index, std::move(outcome));
+      if (const auto ticket = answered(collectives_, result->index))
+        come_back(*ticket, result->values, now, out);
     }
     if (const auto* grant = std::get_if<wire::LeaseGrant>(&*control)) {
       Outcome outcome;
       outcome.lease = *grant;
-      answered(leases_, grant->index, std::move(outcome));
+      if (const auto ticket = answered(leases_, grant->index)) finish(*ticket, std::move(outcome));
     }
   }
   check_failure(now, out);
@@ -52,12 +51,8 @@ void Worker::on_bad_message(net::Link from,
                             const wire::DecodeError& error,
                             TimePoint now,
                             cluster::Outbox& out) {
-  if (from == cluster::kSchedulerLink) {
-    agent_.on_bad_message(error);
-  } else if (error.code == wire::DecodeError::Code::kVersion) {
-    fail(ErrorCode::kMismatch,
-         "a shard speaks another version of the protocol: " + wire::to_string(error), now, out);
-  }
+  // A shard speaks the scheduler's version, or it would not have joined.
+  if (from == cluster::kSchedulerLink) agent_.on_bad_message(error);
   check_failure(now, out);
 }
 
@@ -87,6 +82,7 @@ void Worker::on_view(TimePoint now, cluster::Outbox& out) {
   if (leaving_ && (self.state == wire::WorkerInfo::State::kLeft ||
                    view.phase == wire::View::Phase::kStopping)) {
     agent_.settle(leave_ask_);
+    agent_.confirm(now, out);
     finished_ = true;
     finish(*std::exchange(leaving_, std::nullopt), {});
     return;
@@ -168,6 +164,31 @@ void Worker::collective(Ticket ticket,
   retire(now, out);
   const std::uint64_t index = next_collective_++;
   collectives_[ticket] = {index, agent_.ask(wire::Collective{index, std::move(values)}, now, out)};
+}
+
+// A collective is over. Models that had retired for it join again, with weights as fresh as the
+// others have by now, before the caller hears of it: its next step reads them.
+void Worker::come_back(Ticket ticket,
+                       std::vector<double> values,
+                       TimePoint now,
+                       cluster::Outbox& out) {
+  Outcome outcome;
+  outcome.values = std::move(values);
+  coming_back_.emplace(ticket, std::move(outcome));
+  for (std::size_t index = 0; index < models_.size() && collectives_.empty(); ++index) {
+    Model& model = *models_[index];
+    if (!model.retired) continue;
+    model.retired = false;
+    model.comes_back = true;
+    pull_all(index, true, now, out);
+  }
+  finish_collectives();
+}
+
+void Worker::finish_collectives() {
+  if (std::ranges::any_of(models_, [](const auto& model) { return model->comes_back; })) return;
+  for (auto& [ticket, outcome] : std::exchange(coming_back_, {}))
+    finish(ticket, std::move(outcome));
 }
 
 void Worker::lease(Ticket ticket, wire::LeaseRequest request, TimePoint now, cluster::Outbox& out) {

@@ -7,8 +7,8 @@
 // request).
 // 2. The bytes of a gradient are read from the moment its parameter is ready until its step is
 // done.
-// 3. Weights are written only between begin_step() and the step's end (and during add_model and
-// pull).
+// 3. Weights are written only between begin_step() and the step's end (and during add_model, pull
+// and, in ssp mode, collective).
 // 4. The last message of a step to each shard carries kFlagEndOfStep, so the shard knows that the
 // step is whole.
 #pragma once
@@ -82,7 +82,7 @@ class Worker final : public cluster::Core {
   void end_step(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
   void pull(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
   // Sum over the ranks; empty for a barrier. In ssp mode a worker that waits here holds nobody
-  // back.
+  // back; when it comes back it has the others' clock and fresh weights.
   void collective(Ticket ticket, std::vector<double> values, TimePoint now, cluster::Outbox& out);
   void lease(Ticket ticket, wire::LeaseRequest request, TimePoint now, cluster::Outbox& out);
   void leave(Ticket ticket, TimePoint now, cluster::Outbox& out);
@@ -124,8 +124,9 @@ class Worker final : public cluster::Core {
     std::uint64_t register_ask = 0;
     std::uint64_t outstanding = 0;  // requests of add_model, pull or the step
     Step step;
-    bool retired = false;  // from the shards' minimum clock, until the next step
-    bool rejoin = false;   // the pull under way asks where to start
+    bool retired = false;     // from the shards' minimum clock, until the next step
+    bool rejoin = false;      // the pull under way asks where to start
+    bool comes_back = false;  // that pull ends a retirement
   };
   struct ShardLink {
     RequestTable requests;
@@ -157,6 +158,8 @@ class Worker final : public cluster::Core {
   void assign_all(std::size_t index, TimePoint now, cluster::Outbox& out);
   void pull_all(std::size_t index, bool join, TimePoint now, cluster::Outbox& out);
   void retire(TimePoint now, cluster::Outbox& out);
+  void come_back(Ticket ticket, std::vector<double> values, TimePoint now, cluster::Outbox& out);
+  void finish_collectives();
   void announce(
       std::size_t index, wire::Type type, std::uint8_t flag, TimePoint now, cluster::Outbox& out);
   void pull_skipped(std::size_t index, std::uint32_t shard, TimePoint now, cluster::Outbox& out);
@@ -197,6 +200,7 @@ class Worker final : public cluster::Core {
     std::uint64_t ask = 0;
   };
   std::map<Ticket, Asked> collectives_;
+  std::map<Ticket, Outcome> coming_back_;  // from collectives that are over, by way of a pull
   std::map<Ticket, Asked> leases_;
   std::uint64_t next_collective_ = 0;
   std::uint64_t next_lease_ = 0;

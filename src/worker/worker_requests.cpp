@@ -168,7 +168,7 @@ bool Worker::take_weights(Model& model, const wire::Message& reply) {
 void Worker::on_all_answered(std::size_t index, TimePoint now, cluster::Outbox& out) {
   Model& model = *models_[index];
   if (model.state == Model::State::kAssigning) return pull_all(index, true, now, out);
-  if (model.step.active() && !model.step.ended()) return;
+  if (model.step.active() && !model.step.all_left()) return;
   const bool sync = std::holds_alternative<Sync>(model.setup.options.mode);
   StepResult result = model.step.result;
   result.version = model.versions.empty() ? 0 : *std::ranges::min_element(model.versions);
@@ -183,6 +183,7 @@ void Worker::on_all_answered(std::size_t index, TimePoint now, cluster::Outbox& 
   }
   model.rejoin = false;
   model.state = Model::State::kReady;
+  if (std::exchange(model.comes_back, false)) return finish_collectives();
   Outcome outcome;
   outcome.step = result;
   finish(ticket, std::move(outcome));

@@ -69,16 +69,20 @@ void Worker::enqueue(std::size_t index, std::uint32_t bucket, TimePoint now, clu
 }
 
 // Sends what may leave, early layers first, as far as the credit goes. A bucket larger than the
-// whole window leaves when nothing else is in flight.
+// whole window leaves when nothing else is in flight. One that may not leave yet, because its step
+// has not ended, does not hold back another model's.
 void Worker::pump_queue(std::size_t shard, TimePoint now, cluster::Outbox& out) {
   ShardLink& link = shards_[shard];
-  while (!link.queue.empty()) {
-    const auto [index, bucket] = *link.queue.begin();
+  for (auto next = link.queue.begin(); next != link.queue.end();) {
+    const auto [index, bucket] = *next;
     const Model& model = *models_[index];
+    if (!model.step.may_leave(model.plan, bucket)) {
+      ++next;
+      continue;
+    }
     const std::size_t bytes = model.plan.buckets[bucket].bytes;
     if (link.in_flight > 0 && link.in_flight + bytes > options_.credit_bytes) return;
-    if (!model.step.may_leave(model.plan, bucket)) return;
-    link.queue.erase(link.queue.begin());
+    next = link.queue.erase(next);
     send_bucket(index, bucket, now, out);
   }
 }
@@ -201,7 +205,7 @@ void Worker::pull_all(std::size_t index, bool join, TimePoint now, cluster::Outb
 void Worker::retire(TimePoint now, cluster::Outbox& out) {
   for (std::size_t index = 0; index < models_.size(); ++index) {
     Model& model = *models_[index];
-    if (model.retired || model.state != Model::State::kReady) continue;
+    if (model.retired || model.state != Model::State::kReady || model.step.active()) continue;
     if (!std::holds_alternative<Ssp>(model.setup.options.mode)) continue;
     model.retired = true;
     announce(index, wire::Type::kPush, wire::kFlagRetire, now, out);
