@@ -1,5 +1,7 @@
 #include "cluster/collectives.h"
 
+#include <algorithm>
+
 namespace ps::cluster {
 namespace {
 
@@ -10,6 +12,7 @@ constexpr std::uint64_t kKeptResults = 4;
 Collectives::Outcome Collectives::contribute(std::uint32_t rank,
                                              std::uint64_t index,
                                              const std::vector<double>& values) {
+  if (index < oldest_) return {};  // an echo of a request that was answered long ago
   Call& call = calls_[index];
   if (call.sum) return {call.sum, {}};
   for (const auto& [other, part] : call.parts) {
@@ -28,13 +31,14 @@ Collectives::Outcome Collectives::contribute(std::uint32_t rank,
   }
   call.parts.clear();
   call.sum = std::move(sum);
-  while (!calls_.empty() && calls_.begin()->first + kKeptResults < index)
-    calls_.erase(calls_.begin());
+  if (index > kKeptResults) oldest_ = std::max(oldest_, index - kKeptResults);
+  calls_.erase(calls_.begin(), calls_.lower_bound(oldest_));
   return {calls_[index].sum, {}};
 }
 
 std::vector<std::uint32_t> Collectives::missing(std::uint64_t index) const {
   std::vector<std::uint32_t> ranks;
+  if (index < oldest_) return ranks;
   const auto call = calls_.find(index);
   for (std::uint32_t rank = 0; rank < workers_; ++rank) {
     if (call == calls_.end() || (!call->second.sum && !call->second.parts.contains(rank)))

@@ -35,6 +35,7 @@ class Collectives {
 
   std::uint32_t workers_;
   std::map<std::uint64_t, Call> calls_;
+  std::uint64_t oldest_ = 0;  // calls below it are forgotten
 };
 
 }  // namespace ps::cluster

@@ -13,8 +13,9 @@ bool LeaseBook::matches(const wire::LeaseRequest& request) const {
 }
 
 wire::LeaseGrant LeaseBook::grant(std::uint32_t rank, const wire::LeaseRequest& request) {
+  // An older index is an echo of a request that was answered.
   if (const auto held = held_.find(rank);
-      held != held_.end() && held->second.index == request.index) {
+      held != held_.end() && request.index <= held->second.index) {
     return held->second;
   }
   wire::LeaseGrant grant{.index = request.index};

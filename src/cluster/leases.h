@@ -5,7 +5,8 @@
 // 1. Every position of every epoch is in exactly one of: handed out and held, handed out and given
 // back by asking for
 //    the next one, returned by a death, not handed out yet.
-// 2. A worker holds at most one block. Asking again with the same index gives the same block.
+// 2. A worker holds at most one block. Asking again with the same index, or an older one, gives
+// the same block.
 #pragma once
 
 #include <cstdint>

@@ -72,11 +72,12 @@ void Node::on_undecodable(net::Link from, const wire::DecodeError& error, TimePo
   ++counters_.undecodable;
   if (counters_.undecodable == 1)
     log_.warn("a message could not be read and is ignored: " + wire::to_string(error));
-  if (error.code == wire::DecodeError::Code::kVersion) {
+  if (error.code == wire::DecodeError::Code::kVersion && from >= net::kAcceptedBit) {
     // Any message of ours tells the peer which version this is, in the one field that never moves.
+    // One that means nothing otherwise, should a flipped bit have made it look like that.
     wire::Message answer;
     answer.header.type = wire::Type::kControl;
-    answer.payload = wire::encode_control(wire::Refused{0, wire::to_string(error)});
+    answer.payload = wire::encode_control(wire::HeartbeatAck{});
     outbox_.send(from, std::move(answer));
   }
   core_.on_bad_message(from, error, now, outbox_);

@@ -12,7 +12,8 @@
 namespace ps::cluster {
 namespace {
 
-constexpr Duration kFarewell = std::chrono::milliseconds(1000);
+// How long the end waits at most for members that do not confirm it: time for some repetitions.
+constexpr Duration kFarewell = std::chrono::milliseconds(3000);
 
 }  // namespace
 
@@ -58,7 +59,8 @@ void Scheduler::on_message(net::Link from, wire::Message message, TimePoint now,
     return;
   }
   Member* sender = member(header.sender);
-  if (sender == nullptr || !sender->joined || header.incarnation != sender->incarnation) {
+  if (sender == nullptr || !sender->joined || sender->dead ||
+      header.incarnation != sender->incarnation) {
     refuse(from, ErrorCode::kUnavailable,
            name_of(header.sender) +
                " is no member (any more): it was silent for longer than the lease, or another "
@@ -104,6 +106,13 @@ void Scheduler::on_register(std::uint32_t rank,
                                        [](const Registration& r) { return r.first.name; });
   if (known == registrations_.end()) {
     create_model(rank, request);
+    if (const std::string problem = wire::problem(view_); !problem.empty()) {
+      view_.models.pop_back();
+      registrations_.pop_back();
+      refuse(workers_[rank].link, ErrorCode::kInvalidArgument,
+             "model '" + request.name + "' does not fit in the job: " + problem, out);
+      return;
+    }
     publish(out);
     return;
   }
@@ -214,7 +223,7 @@ void Scheduler::end(bool failed, const std::string& reason, TimePoint now, Outbo
   view_.phase = wire::View::Phase::kStopping;
   view_.failed = failed;
   view_.reason = reason;
-  farewell_ = now + kFarewell;
+  farewell_ = now + std::min(kFarewell, options_.timing.lease);
   out.note(failed ? LogLevel::kError : LogLevel::kInfo,
            (failed ? "stopping the job: " : "done: ") + reason);
   publish(out);
@@ -223,7 +232,7 @@ void Scheduler::end(bool failed, const std::string& reason, TimePoint now, Outbo
 
 bool Scheduler::everyone_knows() const {
   const auto knows = [&](const Member& m) {
-    return !m.joined || m.revision_seen >= view_.revision;
+    return !m.joined || m.dead || m.revision_seen >= view_.revision || m.revision_seen >= m.left_at;
   };
   return std::ranges::all_of(workers_, knows) && std::ranges::all_of(shards_, knows);
 }

@@ -61,10 +61,12 @@ class Scheduler final : public Core {
   struct Member {
     net::Link link = 0;
     bool joined = false;
+    bool dead = false;  // silent for too long, or failed: nothing it says counts any more
     std::uint64_t nonce = 0;
     std::uint32_t incarnation = 0;
     TimePoint last_heard{};
     std::uint64_t revision_seen = 0;
+    std::uint64_t left_at = ~std::uint64_t{0};  // the revision that says so
     std::uint64_t step = 0;
     std::string phase;
   };

@@ -39,7 +39,7 @@ void Scheduler::on_join(net::Link from,
     refuse(from, ErrorCode::kAborted, "the job is stopping: " + view_.reason, out);
     return;
   }
-  const bool repeated = joining->joined && joining->nonce == join.nonce;
+  const bool repeated = joining->joined && !joining->dead && joining->nonce == join.nonce;
   if (!repeated) {
     const bool may_return =
         who.role == wire::Role::kWorker && options_.on_failure == OnFailure::kWait;
@@ -100,8 +100,7 @@ void Scheduler::on_leave(const wire::Sender& sender,
                          TimePoint now,
                          Outbox& out) {
   if (leave.failed) {
-    member(sender)->revision_seen =
-        kNever.time_since_epoch().count();  // it has gone, it need not be told
+    member(sender)->dead = true;  // it need not be told
     end(true, name_of(sender) + ": " + leave.reason, now, out);
     return;
   }
@@ -110,6 +109,7 @@ void Scheduler::on_leave(const wire::Sender& sender,
   if (state == wire::WorkerInfo::State::kAlive) {
     state = wire::WorkerInfo::State::kLeft;
     ++view_.generation;
+    member(sender)->left_at = view_.revision + 1;
     publish(out);
   } else {
     reply(member(sender)->link, view_, out);
@@ -127,7 +127,7 @@ void Scheduler::on_time(TimePoint now, Outbox& out) {
   if (now < next_time()) return;
   next_check_ = now + options_.timing.heartbeat / 2;
   if (view_.phase == wire::View::Phase::kStopping) {
-    if (now >= farewell_) finished_ = true;
+    if (now >= farewell_ || everyone_knows()) finished_ = true;
     return;
   }
   if (view_.phase == wire::View::Phase::kGathering) check_gathering(now, out);
@@ -171,7 +171,8 @@ void Scheduler::check_liveness(TimePoint now, Outbox& out) {
 }
 
 void Scheduler::on_death(const wire::Sender& who, Duration silent, TimePoint now, Outbox& out) {
-  const Member& dead = *member(who);
+  Member& dead = *member(who);
+  dead.dead = true;
   const std::string text = name_of(who) + " has been silent for " + seconds_text(silent) +
                            " (last heard in step " + std::to_string(dead.step) + ", " +
                            (dead.phase.empty() ? "starting" : dead.phase) +
