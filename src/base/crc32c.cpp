@@ -14,8 +14,9 @@ constexpr std::array<std::uint32_t, 256> make_table() {
   std::array<std::uint32_t, 256> table{};
   for (std::uint32_t i = 0; i < 256; ++i) {
     std::uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit)
+    for (int bit = 0; bit < 8; ++bit) {
       value = (value & 1) != 0 ? value >> 1 ^ 0x82F63B78U : value >> 1;
+    }
     table[i] = value;
   }
   return table;
@@ -24,8 +25,9 @@ constexpr std::array<std::uint32_t, 256> make_table() {
 constexpr auto kTable = make_table();
 
 std::uint32_t crc_bytewise(std::span<const std::byte> bytes, std::uint32_t state) noexcept {
-  for (const std::byte byte : bytes)
+  for (const std::byte byte : bytes) {
     state = kTable[(state ^ static_cast<std::uint32_t>(byte)) & 0xFF] ^ state >> 8;
+  }
   return state;
 }
 

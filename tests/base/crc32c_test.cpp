@@ -19,8 +19,9 @@ Block filled(std::byte value) {
 
 Block counting(bool up) {
   Block block{};
-  for (std::size_t i = 0; i < block.size(); ++i)
+  for (std::size_t i = 0; i < block.size(); ++i) {
     block[i] = static_cast<std::byte>(up ? i : block.size() - 1 - i);
+  }
   return block;
 }
 

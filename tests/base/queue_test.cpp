@@ -21,7 +21,7 @@ TEST_CASE("queue: refuses at its limit and leaves the value with the caller", "[
   CHECK(queue.try_push(std::make_unique<int>(1)));
   auto refused = std::make_unique<int>(2);
   CHECK_FALSE(queue.try_push(std::move(refused)));
-  REQUIRE(refused != nullptr);  // NOLINT(bugprone-use-after-move): the promise under test
+  REQUIRE(refused != nullptr);
   CHECK(*refused == 2);
   CHECK(**queue.try_pop() == 1);
   CHECK(queue.try_push(std::move(refused)));
