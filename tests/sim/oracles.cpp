@@ -1,0 +1,265 @@
+#include "sim/oracles.h"
+
+#include <bit>
+#include <cstring>
+#include <sstream>
+#include <variant>
+#include <vector>
+
+#include "cluster/placement.h"
+
+namespace ps::sim {
+namespace {
+
+// splitmix64's finalizer.
+std::uint64_t mix(std::uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xBF58476D1CE4E5B9ULL;
+  x ^= x >> 27;
+  x *= 0x94D049BB133111EBULL;
+  return x ^ (x >> 31);
+}
+
+float in_unit_range(std::uint64_t bits) {
+  return static_cast<float>(static_cast<double>(mix(bits) >> 40) / double{1 << 23} - 1.0);
+}
+
+bool skips(const StepPlan& plan, std::uint32_t parameter) {
+  return plan.begin.weight <= 0 || (!plan.skipped.empty() && plan.skipped[parameter]);
+}
+
+// --- sync: an independent replay, element by element -------------------------------------------
+
+class SyncReplay {
+ public:
+  SyncReplay(const Program& program, std::uint32_t workers) : program_(program) {
+    for (std::uint64_t step = 0; step < program.steps; ++step) {
+      std::vector<StepPlan> plans;
+      for (std::uint32_t rank = 0; rank < workers; ++rank)
+        plans.push_back(program.plan({rank, rank}, step));
+      rounds_.push_back({std::move(plans), rate(samples_)});
+      for (const StepPlan& plan : rounds_.back().plans) samples_ += plan.begin.samples;
+    }
+  }
+
+  [[nodiscard]] float weight(std::uint32_t parameter, std::uint64_t element) const {
+    const Sgd& rule = std::get<Sgd>(program_.options.optimizer);
+    float w = initial_weight(parameter, element);
+    float v = 0.0F;
+    for (std::uint64_t step = 0; step < rounds_.size(); ++step) {
+      const auto g = gradient(parameter, element, step);
+      if (!g) continue;
+      if (program_.parameters[parameter].kind == ParameterKind::kAverage) {
+        w = *g;
+        continue;
+      }
+      const float decayed = *g + rule.weight_decay * w;
+      v = rule.momentum > 0 ? rule.momentum * v + decayed : decayed;
+      w = w - rounds_[step].lr * v;
+    }
+    return w;
+  }
+
+ private:
+  struct RoundPlans {
+    std::vector<StepPlan> plans;  // by rank
+    float lr;
+  };
+
+  // Linear warm-up, then constant.
+  [[nodiscard]] float rate(std::uint64_t samples) const {
+    const Schedule& schedule = program_.options.schedule;
+    const double base = std::get<Sgd>(program_.options.optimizer).lr;
+    if (samples >= schedule.warmup_samples) return static_cast<float>(base);
+    const double start = schedule.warmup_start;
+    const double share =
+        static_cast<double>(samples) / static_cast<double>(schedule.warmup_samples);
+    return static_cast<float>(base * (start + (1.0 - start) * share));
+  }
+
+  [[nodiscard]] std::optional<float> gradient(std::uint32_t parameter,
+                                              std::uint64_t element,
+                                              std::uint64_t step) const {
+    const bool mean = program_.options.reduce == Reduce::kMean ||
+                      program_.parameters[parameter].kind == ParameterKind::kAverage;
+    float sum = 0.0F;
+    double weights = 0.0;
+    bool any = false;
+    for (std::uint32_t rank = 0; rank < rounds_[step].plans.size(); ++rank) {
+      const StepPlan& plan = rounds_[step].plans[rank];
+      if (skips(plan, parameter)) continue;
+      const double n = mean ? plan.begin.weight : 1.0;
+      const float term = static_cast<float>(n) * sync_gradient(rank, step, parameter, element);
+      sum = any ? sum + term : term;
+      weights += n;
+      any = true;
+    }
+    if (!any) return std::nullopt;
+    return mean ? sum / static_cast<float>(weights) : sum;
+  }
+
+  const Program& program_;
+  std::vector<RoundPlans> rounds_;
+  std::uint64_t samples_ = 0;
+};
+
+std::string at(std::uint32_t parameter, std::uint64_t element) {
+  return "parameter " + std::to_string(parameter) + ", element " + std::to_string(element);
+}
+
+std::string check_bits(const std::vector<std::vector<float>>& weights,
+                       const Program& program,
+                       std::uint32_t workers) {
+  const SyncReplay replay(program, workers);
+  for (std::uint32_t p = 0; p < weights.size(); ++p) {
+    for (std::uint64_t i = 0; i < weights[p].size(); ++i) {
+      const float expected = replay.weight(p, i);
+      if (std::bit_cast<std::uint32_t>(weights[p][i]) == std::bit_cast<std::uint32_t>(expected))
+        continue;
+      std::ostringstream text;
+      text << std::hexfloat << "sync: " << at(p, i) << " is " << weights[p][i]
+           << ", a single process computes " << expected;
+      return text.str();
+    }
+  }
+  return {};
+}
+
+// --- async and ssp: counting -------------------------------------------------------------------
+
+// Per parameter and element: what it must be at least and at most.
+std::string check_counts(const std::vector<std::vector<float>>& weights,
+                         const Simulator& job,
+                         const Program& program) {
+  for (std::uint32_t p = 0; p < weights.size(); ++p) {
+    std::vector<float> least(weights[p].size(), 0.0F);
+    std::vector<float> most(weights[p].size(), 0.0F);
+    for (const auto& record : job.lives()) {
+      for (const StepRecord& step : record->steps) {
+        if (skips(step.plan, p)) continue;
+        const std::uint64_t mark = mark_of(record->life, step.step, program);
+        most[mark] += 1;
+        if (step.ended != kNever) least[mark] += 1;
+      }
+    }
+    for (std::uint64_t i = 0; i < weights[p].size(); ++i) {
+      if (weights[p][i] >= least[i] && weights[p][i] <= most[i] &&
+          weights[p][i] == static_cast<float>(static_cast<int>(weights[p][i])))
+        continue;
+      return "counting: " + at(p, i) + " (life " + std::to_string(i / program.steps) + ", step " +
+             std::to_string(i % program.steps) + ") counted " + std::to_string(weights[p][i]) +
+             " times, " + std::to_string(least[i]) + " to " + std::to_string(most[i]) + " expected";
+    }
+  }
+  return {};
+}
+
+// --- every life --------------------------------------------------------------------------------
+
+std::string check_life(const LifeRecord& record) {
+  const std::string who = "worker " + std::to_string(record.life.rank) + ", life " +
+                          std::to_string(record.life.number) + ": ";
+  const bool whole = record.left || record.failure;
+  if (whole && record.operations != record.operations_ended)
+    return who + std::to_string(record.operations) + " operations, " +
+           std::to_string(record.operations_ended) + " ended";
+  std::uint64_t version = 0;
+  for (const StepRecord& step : record.steps) {
+    if (step.ended == kNever) continue;
+    if (step.result.nonfinite != 0) return who + "finite gradients were refused as NaN";
+    if (step.result.version < version)
+      return who + "version " + std::to_string(step.result.version) + " came after " +
+             std::to_string(version);
+    version = step.result.version;
+  }
+  return {};
+}
+
+}  // namespace
+
+float sync_gradient(std::uint32_t rank,
+                    std::uint64_t step,
+                    std::uint32_t parameter,
+                    std::uint64_t element) {
+  return in_unit_range(mix(rank * 1000003ULL + step * 7919 + parameter * 104729 + 1) + element);
+}
+
+float initial_weight(std::uint32_t parameter, std::uint64_t element) {
+  return in_unit_range(parameter * 15485863ULL + element);
+}
+
+std::uint64_t mark_of(const Life& life, std::uint64_t step, const Program& program) {
+  return life.number * program.steps + step;
+}
+
+void UpdateWatch::on_update(const Update& update) {
+  ++updates_;
+  const auto key = std::pair(update.chunk.parameter, update.chunk.offset);
+  const std::uint64_t expected = versions_[key]++;
+  if (!wrong_.empty()) return;
+  const std::string where = at(update.chunk.parameter, update.chunk.offset) + ", version " +
+                            std::to_string(update.version);
+  if (update.version != expected) {
+    wrong_ = where + ": version " + std::to_string(expected) + " was due";
+    return;
+  }
+  if (update.round == nullptr) return;
+  std::vector<std::uint32_t> contributors;
+  for (std::uint32_t rank = 0; rank < workers_; ++rank) {
+    if (!skips(program_.plan({rank, rank}, update.version), update.chunk.parameter))
+      contributors.push_back(rank);
+  }
+  if (update.round->contributors() != contributors)
+    wrong_ = where + ": the round was committed without all of its contributors";
+}
+
+std::string check_gap(const Simulator& job,
+                      const Life& life,
+                      std::uint64_t step,
+                      std::uint64_t staleness) {
+  const auto& workers = job.scheduler().view().workers;
+  for (const auto& other : job.lives()) {
+    const bool newest = [&] {
+      for (const auto& record : job.lives()) {
+        if (record->life.rank == other->life.rank && record->life.number > other->life.number)
+          return false;
+      }
+      return true;
+    }();
+    if (!other->running || !other->counted || !newest) continue;
+    if (workers[other->life.rank].state != wire::WorkerInfo::State::kAlive) continue;
+    // Its step counts as completed once it is pushed, though the answer may still be under way.
+    const bool pushed = !other->steps.empty() && other->steps.back().pushed != kNever;
+    const std::uint64_t completed = other->next_step + (pushed ? 1 : 0);
+    if (step <= completed + staleness) continue;
+    return "ssp: worker " + std::to_string(life.rank) + " starts step " + std::to_string(step) +
+           " when worker " + std::to_string(other->life.rank) + " has completed " +
+           std::to_string(completed) + "; " + std::to_string(staleness) + " are allowed";
+  }
+  return {};
+}
+
+std::string check_end(const Simulator& job, const Program& program, std::uint32_t workers) {
+  if (const std::string failure = job.scheduler().failure(); !failure.empty())
+    return "the job failed: " + failure;
+  std::vector<const LifeRecord*> left(workers);
+  for (const auto& record : job.lives()) {
+    if (std::string wrong = check_life(*record); !wrong.empty()) return wrong;
+    // One that crashed while it said goodbye has finished, too, if the scheduler heard it.
+    const bool gone =
+        job.scheduler().view().workers[record->life.rank].state == wire::WorkerInfo::State::kLeft;
+    if (record->left || (gone && !record->final_weights.empty()))
+      left[record->life.rank] = record.get();
+  }
+  for (std::uint32_t rank = 0; rank < workers; ++rank) {
+    if (left[rank] == nullptr) return "worker " + std::to_string(rank) + " never finished";
+    if (left[rank]->final_weights != left[0]->final_weights)
+      return "worker " + std::to_string(rank) + " ended with other weights than worker 0";
+  }
+  const auto& weights = left[0]->final_weights;
+  if (std::holds_alternative<Sync>(program.options.mode))
+    return check_bits(weights, program, workers);
+  return check_counts(weights, job, program);
+}
+
+}  // namespace ps::sim
