@@ -1,0 +1,380 @@
+// The worker's core, message by message. Whole jobs with faults: tests/sim.
+#include "worker/worker.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "support/catch.h"
+#include "support/core_driver.h"
+
+namespace ps::worker {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr wire::JobId kJob{1, 2};
+constexpr std::uint32_t kShardLife = 50;
+constexpr net::Link kShard0 = cluster::kSchedulerLink + 1;
+
+struct Done final : Events {
+  void done(Ticket ticket, Outcome outcome) override {
+    REQUIRE_FALSE(outcomes.contains(ticket));  // once each
+    outcomes.emplace(ticket, std::move(outcome));
+  }
+  std::map<Ticket, Outcome> outcomes;
+};
+
+// Rank 1 of two workers, with one shard.
+struct Bench {
+  explicit Bench(std::size_t credit_bytes = std::size_t{32} << 20)
+      : worker({.agent = {.job = kJob,
+                          .self = {wire::Role::kWorker, 1},
+                          .nonce = 1,
+                          .scheduler = "sim://s",
+                          .own_endpoint = {},
+                          .timing = {}},
+                .credit_bytes = credit_bytes,
+                .seed = 1},
+               done),
+        driver(worker) {
+    driver.start();
+    view.revision = 1;
+    view.phase = wire::View::Phase::kRunning;
+    view.workers = {{1, wire::WorkerInfo::State::kAlive}, {2, wire::WorkerInfo::State::kAlive}};
+    view.shards = {{"sim://shard", kShardLife}};
+    from_scheduler(wire::Joined{2});
+    tell_view();
+    driver.take();
+  }
+
+  void from_scheduler(const wire::Control& control) {
+    wire::Header header;
+    header.job = kJob;
+    driver.receive(cluster::kSchedulerLink, header, control);
+  }
+  void tell_view() {
+    ++view.revision;
+    from_scheduler(view);
+  }
+  // A model of `parameters` parameters of `elements` each, started and pulled.
+  std::size_t add_model(const std::string& name,
+                        const Consistency& mode,
+                        std::size_t parameters = 1,
+                        std::int64_t elements = 4) {
+    Worker::ModelSetup setup;
+    setup.name = name;
+    setup.options.mode = mode;
+    for (std::size_t i = 0; i < parameters; ++i) {
+      setup.parameters.push_back({"p" + std::to_string(i), {elements}, ParameterKind::kTrained});
+      const auto bytes = static_cast<std::size_t>(elements) * sizeof(float);
+      setup.weights.push_back(Memory::allocate(bytes));
+      setup.gradients.push_back(Memory::allocate(bytes));
+    }
+    weights = setup.weights;
+    gradients = setup.gradients;
+    const Ticket ticket = ++last_ticket;
+    const std::size_t index = worker.add_model(ticket, setup, driver.now, driver.out);
+    driver.collect();
+    wire::ModelInfo info;
+    info.id = static_cast<std::uint16_t>(view.models.size());
+    info.name = name;
+    info.options = setup.options;
+    info.options.chunk_bytes = std::uint64_t{64} << 10;  // so that each large one is a bucket
+    info.parameters = setup.parameters;
+    info.placement.assign(cluster::chunks_of(info.parameters, info.options.chunk_bytes).size(), 0);
+    info.ready = true;
+    view.models.push_back(info);
+    tell_view();
+    for (const auto& one : requests()) answer(one);
+    REQUIRE(done.outcomes.contains(ticket));
+    return index;
+  }
+  // Data messages sent since the last call.
+  std::vector<wire::Message> requests() {
+    std::vector<wire::Message> found;
+    for (auto& one : driver.take()) {
+      if (one.message.header.type == wire::Type::kControl) continue;
+      CHECK(one.link == kShard0);
+      found.push_back(std::move(one.message));
+    }
+    return found;
+  }
+  wire::Message reply_to(const wire::Message& request, wire::Status status = wire::Status::kOk) {
+    wire::Message reply;
+    reply.header.type = wire::Type::kReply;
+    reply.header.job = kJob;
+    reply.header.sender = {wire::Role::kServer, 0};
+    reply.header.incarnation = kShardLife;
+    reply.header.status = status;
+    reply.header.sequence = request.header.sequence;
+    const bool weights_wanted =
+        request.header.type == wire::Type::kPull || request.header.type == wire::Type::kPushPull;
+    if (status != wire::Status::kOk || !weights_wanted) return reply;
+    reply.segments = request.segments;
+    std::size_t bytes = 0;
+    for (auto& segment : reply.segments) {
+      segment.bytes = segment.count * 4;
+      bytes += segment.bytes;
+    }
+    reply.payload = Memory::allocate(bytes).buffer();
+    return reply;
+  }
+  void answer(const wire::Message& request, wire::Status status = wire::Status::kOk) {
+    driver.receive(kShard0, reply_to(request, status));
+  }
+  Ticket end_step(std::size_t model) {
+    worker.end_step(++last_ticket, model, driver.now, driver.out);
+    driver.collect();
+    return last_ticket;
+  }
+  Ticket step(std::size_t model) {
+    worker.begin_step(model, {}, driver.now, driver.out);
+    return end_step(model);
+  }
+  bool ended(Ticket ticket) const { return done.outcomes.contains(ticket); }
+  std::string failure(Ticket ticket) const {
+    const auto& outcome = done.outcomes.at(ticket);
+    return outcome.failure ? outcome.failure->text : "";
+  }
+
+  Done done;
+  Worker worker;
+  CoreDriver driver;
+  wire::View view;
+  Ticket last_ticket = 0;
+  std::vector<Memory> weights;
+  std::vector<Memory> gradients;
+};
+
+}  // namespace
+
+TEST_CASE("worker: a step pushes gradients and ends with the new weights", "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Async{});
+  bench.gradients[0].as<float>()[2] = 7;
+  const Ticket ticket = bench.step(model);
+  const auto sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  const auto& push = sent[0];
+  CHECK(push.header.type == wire::Type::kPushPull);
+  CHECK((push.header.flags & wire::kFlagEndOfStep) != 0);
+  CHECK(push.header.incarnation == 2);
+  CHECK(push.header.first_incomplete == push.header.sequence);
+  float value = 0;
+  std::memcpy(&value, push.payload.data() + 8, 4);
+  CHECK(value == 7);
+  auto reply = bench.reply_to(push);
+  const Memory fresh = Memory::allocate(16);
+  fresh.as<float>()[1] = 3;
+  reply.payload = fresh.buffer();
+  reply.segments[0].version = 9;
+  reply.header.samples = 4;
+  reply.header.weight = 0.5;
+  bench.driver.receive(kShard0, reply);
+  REQUIRE(bench.ended(ticket));
+  CHECK(bench.done.outcomes[ticket].step.version == 9);
+  CHECK(bench.done.outcomes[ticket].step.staleness == 4);
+  CHECK(bench.done.outcomes[ticket].step.lr == 0.5F);
+  CHECK(bench.weights[0].as<float>()[1] == 3);
+  CHECK(bench.worker.clock(model) == 1);
+  bench.driver.receive(kShard0, reply);  // an echo
+  CHECK(bench.worker.clock(model) == 1);
+}
+
+TEST_CASE("worker: asks after a lost answer and sends the same request again if it is unknown",
+          "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Async{});
+  const Ticket ticket = bench.step(model);
+  const auto first = bench.requests();
+  bench.driver.advance(std::chrono::milliseconds(1500));
+  const auto query = bench.requests();
+  REQUIRE(query.size() == 1);
+  CHECK(query[0].header.type == wire::Type::kQuery);
+  CHECK(query[0].header.sequence == first[0].header.sequence);
+  bench.answer(query[0], wire::Status::kUnknown);
+  const auto again = bench.requests();
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].header.type == wire::Type::kPushPull);
+  CHECK(again[0].header.sequence == first[0].header.sequence);
+  bench.answer(again[0], wire::Status::kBusy);
+  CHECK(bench.requests().empty());
+  bench.driver.advance(std::chrono::milliseconds(25));
+  REQUIRE(bench.requests().size() == 1);
+  bench.answer(again[0], wire::Status::kWorking);
+  CHECK_FALSE(bench.ended(ticket));
+  bench.answer(again[0]);
+  CHECK(bench.ended(ticket));
+}
+
+TEST_CASE("worker: every operation ends, also those of a worker that has failed", "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Sync{});
+  const Ticket step = bench.step(model);
+  bench.worker.collective(++bench.last_ticket, {}, bench.driver.now, bench.driver.out);
+  const Ticket barrier = bench.last_ticket;
+  bench.driver.collect();
+  auto sent = bench.requests();
+  bench.driver.receive(kShard0, [&] {
+    auto reply = bench.reply_to(sent[0], wire::Status::kRefused);
+    reply.payload = Buffer::copy_of(std::as_bytes(std::span("no such chunk")));
+    return reply;
+  }());
+  CHECK_THAT(bench.failure(step), Catch::Contains("shard 0 refused a request: no such chunk"));
+  CHECK_THAT(bench.failure(barrier), Catch::Contains("no such chunk"));
+  CHECK(bench.worker.finished());
+  CHECK(bench.driver.controls<wire::Leave>().size() == 1);  // everybody is told
+  bench.worker.pull(++bench.last_ticket, model, bench.driver.now, bench.driver.out);
+  CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("no such chunk"));
+  bench.worker.lease(++bench.last_ticket, {}, bench.driver.now, bench.driver.out);
+  CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("no such chunk"));
+}
+
+TEST_CASE("worker: a shard without a sign of life fails the step, naming it", "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Async{});
+  const Ticket ticket = bench.step(model);
+  for (int second = 0; second < 31 && !bench.ended(ticket); ++second) {
+    bench.from_scheduler(wire::HeartbeatAck{bench.view.revision});
+    bench.driver.advance(seconds(1));
+  }
+  REQUIRE(bench.ended(ticket));
+  CHECK_THAT(bench.failure(ticket),
+             Catch::Contains("shard 0 at sim://shard has given no sign of life"));
+  CHECK(bench.driver.connects.size() >= 3);  // it had renewed the connection before
+}
+
+TEST_CASE("worker: a fenced worker says so", "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Async{});
+  const Ticket ticket = bench.step(model);
+  bench.answer(bench.requests()[0], wire::Status::kFenced);
+  CHECK_THAT(bench.failure(ticket), Catch::Contains("declared dead"));
+}
+
+TEST_CASE("worker: takes no answer from another life or job, nor other weights than it wanted",
+          "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Async{});
+  const Ticket ticket = bench.step(model);
+  const auto push = bench.requests()[0];
+  auto reply = bench.reply_to(push);
+  reply.header.incarnation = kShardLife - 1;
+  bench.driver.receive(kShard0, reply);
+  CHECK_FALSE(bench.ended(ticket));
+  reply = bench.reply_to(push);
+  reply.header.job = {};
+  bench.driver.receive(kShard0, reply);
+  CHECK_FALSE(bench.ended(ticket));
+  reply = bench.reply_to(push);
+  reply.segments[0].offset = 1;
+  bench.driver.receive(kShard0, reply);
+  CHECK_THAT(bench.failure(ticket), Catch::Contains("other weights than it was asked for"));
+}
+
+TEST_CASE("worker: early parameters leave at once, the shard's last message after the end",
+          "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Sync{}, 3, 16 << 10);
+  bench.worker.begin_step(model, {}, bench.driver.now, bench.driver.out);
+  bench.worker.ready(model, 2, bench.driver.now, bench.driver.out);
+  bench.driver.collect();
+  const auto first = bench.requests();
+  REQUIRE(first.size() == 1);
+  CHECK(first[0].segments[0].parameter == 2);
+  CHECK((first[0].header.flags & wire::kFlagEndOfStep) == 0);
+  bench.worker.ready(model, 1, bench.driver.now, bench.driver.out);
+  bench.worker.ready(model, 0, bench.driver.now, bench.driver.out);
+  bench.driver.collect();
+  CHECK(bench.requests().size() == 1);
+  const Ticket ticket = bench.end_step(model);
+  const auto last = bench.requests();
+  REQUIRE(last.size() == 1);
+  CHECK((last[0].header.flags & wire::kFlagEndOfStep) != 0);
+  CHECK_FALSE(bench.ended(ticket));
+}
+
+TEST_CASE("worker: one model's step does not wait for the end of another's", "[unit]") {
+  Bench bench;
+  const auto first = bench.add_model("first", Async{});
+  const auto second = bench.add_model("second", Async{});
+  bench.worker.begin_step(first, {}, bench.driver.now, bench.driver.out);
+  bench.worker.ready(first, 0, bench.driver.now, bench.driver.out);
+  const Ticket ticket = bench.step(second);
+  const auto sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].header.model == 1);
+  bench.answer(sent[0]);
+  CHECK(bench.ended(ticket));
+  bench.end_step(first);
+  CHECK(bench.requests().size() == 1);
+}
+
+TEST_CASE("worker: a step is not over while a message of it waits for room", "[unit]") {
+  Bench bench(100 << 10);
+  const auto large = bench.add_model("large", Async{}, 1, 16 << 10);
+  const auto small = bench.add_model("small", Async{}, 2, 16 << 10);
+  const Ticket first = bench.step(large);  // 64 KiB of the 100 KiB window
+  const Ticket second = bench.step(small);
+  auto sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  bench.answer(sent[0]);
+  CHECK(bench.ended(first));
+  sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  CHECK((sent[0].header.flags & wire::kFlagReceipt) != 0);
+  bench.answer(sent[0], wire::Status::kWorking);  // the shard has it: there is room again
+  const auto last = bench.requests();
+  REQUIRE(last.size() == 1);
+  bench.answer(sent[0]);
+  CHECK_FALSE(bench.ended(second));
+  bench.answer(last[0]);
+  CHECK(bench.ended(second));
+}
+
+TEST_CASE("worker: in ssp mode it holds nobody back in a barrier and returns with fresh weights",
+          "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Ssp{.staleness = 1});
+  bench.worker.collective(++bench.last_ticket, {}, bench.driver.now, bench.driver.out);
+  const Ticket barrier = bench.last_ticket;
+  bench.driver.collect();
+  auto sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].header.flags == wire::kFlagRetire);
+  bench.answer(sent[0]);
+  bench.from_scheduler(wire::CollectiveResult{0, {}});
+  CHECK_FALSE(bench.ended(barrier));
+  sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].header.type == wire::Type::kPull);
+  CHECK((sent[0].header.flags & wire::kFlagJoin) != 0);
+  auto reply = bench.reply_to(sent[0]);
+  reply.header.clock = 12;  // where the others are
+  bench.driver.receive(kShard0, reply);
+  CHECK(bench.ended(barrier));
+  CHECK(bench.worker.clock(model) == 12);
+  bench.step(model);
+  CHECK(bench.requests().size() == 1);
+}
+
+TEST_CASE("worker: leaves when the scheduler says so", "[unit]") {
+  Bench bench;
+  bench.worker.leave(++bench.last_ticket, bench.driver.now, bench.driver.out);
+  const Ticket ticket = bench.last_ticket;
+  bench.driver.collect();
+  CHECK(bench.driver.controls<wire::Leave>().size() == 1);
+  bench.driver.advance(std::chrono::milliseconds(1200));
+  CHECK(bench.driver.controls<wire::Leave>().size() == 2);
+  bench.view.workers[1].state = wire::WorkerInfo::State::kLeft;
+  bench.driver.take();
+  bench.tell_view();
+  CHECK(bench.ended(ticket));
+  CHECK(bench.failure(ticket).empty());
+  CHECK(bench.worker.finished());
+  REQUIRE(bench.driver.controls<wire::Heartbeat>().size() == 1);  // it knows
+  CHECK(bench.driver.controls<wire::Heartbeat>()[0].second.revision == bench.view.revision);
+}
+
+}  // namespace ps::worker
