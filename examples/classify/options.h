@@ -13,7 +13,7 @@ struct Options {
   Command command = Command::kTrain;
   std::string data;  // empty: not said
   // Of train:
-  std::uint32_t epochs = 6;
+  std::uint32_t epochs = 4;
   std::uint32_t batch = 64;  // over all workers together
   float lr = 0.1F;
   std::optional<float> momentum;  // not said: depends on the mode and the number of workers

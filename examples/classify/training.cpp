@@ -104,6 +104,10 @@ std::string describe(const ps::Optimizer& optimizer) {
   return description;
 }
 
+std::string count(std::uint32_t n, const std::string& noun) {
+  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
 class Training {
  public:
   Training(ps::Session& session, const Options& options)
@@ -188,14 +192,14 @@ TrainResult Training::run() {
 }
 
 void Training::announce() const {
-  const auto values = [](std::size_t sum, const ps::Parameter& parameter) {
-    return sum + parameter.weights().size();
-  };
   const auto parameters = model_.parameters();
-  std::printf("%s with %u worker(s): %s; %zu values in %zu tensors; %u epoch(s) of %zu images\n",
-              mode().c_str(), session_.workers(), describe(model_.options().optimizer).c_str(),
-              std::accumulate(parameters.begin(), parameters.end(), std::size_t{0}, values),
-              parameters.size(), options_.epochs, train_.size());
+  const std::size_t values = std::accumulate(
+      parameters.begin(), parameters.end(), std::size_t{0},
+      [](std::size_t sum, const ps::Parameter& each) { return sum + each.weights().size(); });
+  std::printf("%s with %s: %s; %zu values in %zu tensors; %s of %zu images\n", mode().c_str(),
+              count(session_.workers(), "worker").c_str(),
+              describe(model_.options().optimizer).c_str(), values, parameters.size(),
+              count(options_.epochs, "epoch").c_str(), train_.size());
   std::fflush(stdout);
 }
 
@@ -228,10 +232,11 @@ ps::StepInfo Training::take_step(const Item& item) {
       graph_.forward_backward(item.batch.images, item.batch.labels,
                               [&](std::size_t index) { parameters[index].push_pull(); });
   const ps::StepInfo info = model_.push_pull().wait();
-  if (!std::isfinite(result.loss)) {
+  if (!std::isfinite(result.loss) || info.nonfinite > 0) {
     throw ps::Error(ps::ErrorCode::kAborted,
-                    "the training diverged: the loss of step " + std::to_string(steps_) +
-                        " is not finite; try a smaller --lr than " + std::to_string(options_.lr));
+                    "the training diverged: step " + std::to_string(steps_) +
+                        " has a loss or gradients that are not finite; try a smaller --lr than " +
+                        std::to_string(options_.lr));
   }
   const Tally step{.loss = result.loss * static_cast<double>(result.samples),
                    .correct = static_cast<double>(result.correct),
@@ -307,8 +312,8 @@ void Training::save() const {
                 {"epochs", std::to_string(options_.epochs)},
                 {"test_accuracy", accuracy.data()}});
   const bool drawn =
-      record_->plot("classify: " + mode() + ", " + std::to_string(session_.workers()) +
-                    " worker(s): accuracy " + accuracy.data());
+      record_->plot("classify: " + mode() + ", " + count(session_.workers(), "worker") +
+                    ", test accuracy " + accuracy.data());
   std::printf("wrote %s and results.csv%s\n", path.c_str(),
               drawn ? ", results.png" : " (no results.png without gnuplot)");
   std::fflush(stdout);
