@@ -1,7 +1,6 @@
 #include "sim/oracles.h"
 
 #include <bit>
-#include <cstring>
 #include <sstream>
 #include <variant>
 #include <vector>
@@ -154,6 +153,23 @@ std::string check_counts(const std::vector<std::vector<float>>& weights,
   return {};
 }
 
+// Without deaths every sample is read by exactly one worker, once.
+std::string check_leases(const Simulator& job, const Program& program) {
+  std::vector<int> read(program.lease_samples);
+  for (const auto& record : job.lives()) {
+    for (const wire::LeaseGrant& lease : record->leases) {
+      if (lease.end > read.size()) return "leases: a block ends beyond the last sample";
+      for (std::uint64_t i = lease.begin; i < lease.end; ++i) ++read[i];
+    }
+  }
+  for (std::uint64_t i = 0; i < read.size(); ++i) {
+    if (read[i] != 1)
+      return "leases: sample " + std::to_string(i) + " was read " + std::to_string(read[i]) +
+             " times";
+  }
+  return {};
+}
+
 // --- every life --------------------------------------------------------------------------------
 
 std::string check_life(const LifeRecord& record) {
@@ -218,16 +234,14 @@ std::string check_gap(const Simulator& job,
                       std::uint64_t step,
                       std::uint64_t staleness) {
   const auto& workers = job.scheduler().view().workers;
+  // Whoever is dead or has been replaced does no harm: the shards take nothing from it.
+  const auto counts = [&](const LifeRecord& one) {
+    const wire::WorkerInfo& member = workers[one.life.rank];
+    return member.incarnation == one.incarnation && member.state == wire::WorkerInfo::State::kAlive;
+  };
+  if (!counts(*job.lives()[life.number])) return {};
   for (const auto& other : job.lives()) {
-    const bool newest = [&] {
-      for (const auto& record : job.lives()) {
-        if (record->life.rank == other->life.rank && record->life.number > other->life.number)
-          return false;
-      }
-      return true;
-    }();
-    if (!other->running || !other->counted || !newest) continue;
-    if (workers[other->life.rank].state != wire::WorkerInfo::State::kAlive) continue;
+    if (!other->running || !other->counted || !counts(*other)) continue;
     // Its step counts as completed once it is pushed, though the answer may still be under way.
     const bool pushed = !other->steps.empty() && other->steps.back().pushed != kNever;
     const std::uint64_t completed = other->next_step + (pushed ? 1 : 0);
@@ -255,6 +269,9 @@ std::string check_end(const Simulator& job, const Program& program, std::uint32_
     if (left[rank] == nullptr) return "worker " + std::to_string(rank) + " never finished";
     if (left[rank]->final_weights != left[0]->final_weights)
       return "worker " + std::to_string(rank) + " ended with other weights than worker 0";
+  }
+  if (program.lease_block > 0) {
+    if (std::string wrong = check_leases(job, program); !wrong.empty()) return wrong;
   }
   const auto& weights = left[0]->final_weights;
   if (std::holds_alternative<Sync>(program.options.mode))

@@ -47,7 +47,7 @@ std::string check_gap(const Simulator& job,
 
 // After the job: every operation ended, everybody left in order and holds the same weights, and
 // these are the right ones: in sync to the bit, else every step that ended counted exactly once and
-// none twice.
+// none twice. Every leased sample was read once.
 std::string check_end(const Simulator& job, const Program& program, std::uint32_t workers);
 
 }  // namespace ps::sim

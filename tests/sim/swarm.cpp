@@ -297,6 +297,12 @@ Scenario draw_scenario(std::uint64_t seed) {
   if (random.chance(0.3)) job.credit_bytes = 64 + random.below(4096);
   if (job.on_failure == cluster::OnFailure::kStop && random.chance(0.4))
     scenario.program.barrier_every = 1 + random.below(4);
+  const bool sync = std::holds_alternative<Sync>(scenario.program.options.mode);
+  if (job.on_failure == cluster::OnFailure::kStop && !sync && random.chance(0.3)) {
+    scenario.program.lease_block = 1 + random.below(9);  // at most `steps` blocks
+    scenario.program.lease_samples = scenario.program.lease_block * scenario.program.steps -
+                                     random.below(scenario.program.lease_block);
+  }
   scenario.faults = draw_faults(random);
   scenario.heal_after = between(random, milliseconds(500), milliseconds(5000));
   const Duration span =
@@ -318,11 +324,11 @@ std::string describe(const Scenario& scenario) {
        << mode_name(program.options.mode) << ", " << program.steps << " steps, "
        << program.parameters.size() << " parameters, chunks of " << program.options.chunk_bytes
        << ", staging " << scenario.job.staging_bytes << ", credit " << scenario.job.credit_bytes
-       << ", barrier every " << program.barrier_every << "; drop " << scenario.faults.drop
-       << ", duplicate " << scenario.faults.duplicate << ", reorder " << scenario.faults.reorder
-       << ", flip " << scenario.faults.flip << ", reset " << scenario.faults.reset << ", delay "
-       << seconds(scenario.faults.delay_max) << " s; healed after " << seconds(scenario.heal_after)
-       << " s";
+       << ", barrier every " << program.barrier_every << ", leases of " << program.lease_block
+       << "; drop " << scenario.faults.drop << ", duplicate " << scenario.faults.duplicate
+       << ", reorder " << scenario.faults.reorder << ", flip " << scenario.faults.flip << ", reset "
+       << scenario.faults.reset << ", delay " << seconds(scenario.faults.delay_max)
+       << " s; healed after " << seconds(scenario.heal_after) << " s";
   constexpr const char* kNames[] = {"crash", "freeze", "rival", "partition", "one way", "reset"};
   for (const Strike& strike : scenario.strikes) {
     text << "; " << kNames[static_cast<std::size_t>(strike.kind)] << " at " << seconds(strike.after)

@@ -120,6 +120,7 @@ void SimUser::on_outcome(const worker::Outcome& outcome, const Context& at) {
 }
 
 void SimUser::next(const Context& at) {
+  record_.incarnation = at.core.agent().incarnation();
   record_.next_step = at.core.clock(0);
   if (program_.lease_block > 0) {
     state_ = State::kLeasing;

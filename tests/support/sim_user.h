@@ -56,6 +56,7 @@ struct StepRecord {
 
 struct LifeRecord {
   Life life;
+  std::uint32_t incarnation = 0;  // once it takes steps
   TimePoint began{};
   bool running = true;   // neither crashed, failed nor left
   bool counted = false;  // takes steps, from its first one to a barrier or its end
