@@ -94,8 +94,8 @@ class Model {
   // Begins a step whose gradients leave one by one (Parameter::push_pull()) while the backward pass
   // runs. `weight` is n of the weighted mean, usually the number of samples; 0: nothing to
   // contribute. `samples` is what the step consumed of the data, for schedules; by default the
-  // weight, rounded. Throws Error(kInvalidArgument) if a step is under way or `weight` is negative
-  // or not finite.
+  // weight, rounded. Throws Error(kInvalidArgument) if a step is under way or `weight` is neither
+  // 0 nor in [1e-30, 1e30].
   void begin_step(double weight, std::optional<std::uint32_t> samples = std::nullopt);
   // Ends the step: what has not left, leaves. Done when the updated weights are in weights().
   Pending push_pull();

@@ -1,7 +1,10 @@
 #include "cluster/node.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+
+#include <ps/error.h>
 
 #include "wire/control.h"
 
@@ -104,7 +107,7 @@ void Node::carry_out(Outbox::Send& send) {
   net::Frames frames = to_frames(send.message, transport_.needs_checksum());
   const auto waiting = blocked_.find(send.link);
   const auto result =
-      waiting == blocked_.end() ? transport_.send(send.link, frames) : net::SendResult::kFull;
+      waiting == blocked_.end() ? try_send(send.link, frames) : net::SendResult::kFull;
   if (result == net::SendResult::kSent) {
     ++counters_.sent;
     return;
@@ -121,11 +124,22 @@ void Node::carry_out(Outbox::Send& send) {
   }
 }
 
+// A message that no transport takes, being too large, is lost like any other: whoever waits for its
+// answer meets a deadline.
+net::SendResult Node::try_send(net::Link link, net::Frames& frames) {
+  try {
+    return transport_.send(link, frames);
+  } catch (const Error& error) {
+    log_.error(std::string("a message could not be sent: ") + error.what());
+    return net::SendResult::kUnreachable;
+  }
+}
+
 void Node::retry_blocked() {
   for (auto it = blocked_.begin(); it != blocked_.end();) {
     auto& queue = it->second;
     while (!queue.empty()) {
-      const auto result = transport_.send(it->first, queue.front());
+      const auto result = try_send(it->first, queue.front());
       if (result == net::SendResult::kFull) break;
       if (result == net::SendResult::kUnreachable) ++counters_.dropped;
       queue.pop_front();

@@ -47,6 +47,7 @@ class Node {
  private:
   void flush();
   void carry_out(Outbox::Send& send);
+  net::SendResult try_send(net::Link link, net::Frames& frames);
   void retry_blocked();
   void on_undecodable(net::Link from, const wire::DecodeError& error, TimePoint now);
 

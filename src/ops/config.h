@@ -32,7 +32,6 @@ struct Environment {
 // Enumerators stand in the order in which the schema lists the values' names; kProgram means "what
 // the program says".
 enum class ProcessRole { kAlone, kScheduler, kServer, kWorker };
-enum class OnFailure { kStop, kWait };
 enum class Profile { kDefault, kFast };
 enum class TransportKind { kAuto, kInproc, kIpc, kTcp, kShm };
 enum class ModeChoice { kProgram, kSync, kAsync, kSsp };
@@ -55,12 +54,12 @@ struct ClusterConfig {
   std::uint64_t shards = 1;
   std::string scheduler;
   std::string job_id;
-  OnFailure on_failure = OnFailure::kStop;
   Profile profile = Profile::kDefault;
   std::uint64_t heartbeat_ms = 0;  // these four: 0 = the profile's, see timing()
   std::uint64_t lease_ms = 0;
   std::uint64_t retry_ms = 0;
   std::uint64_t deadline_ms = 0;
+  std::uint64_t wait_ms = 600'000;
   int lifeline_fd = -1;
   int report_fd = -1;
 };

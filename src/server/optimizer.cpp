@@ -52,10 +52,6 @@ bool is_staleness_aware(const Consistency& mode) {
   return false;
 }
 
-bool usable(double weight) {
-  return weight >= 1e-30 && weight <= 1e30;
-}
-
 template <class Rule>
 kernels::AdamRule adam_rule(const Rule& rule, float lr, std::uint64_t updates) {
   return {.step = static_cast<float>(lr / (1.0 - power(rule.beta1, updates))),
@@ -103,7 +99,7 @@ bool Optimizer::apply(const Step& step, const Vectors& vectors, ChunkState& stat
   pass.weights = vectors.old_weights.data();
   pass.new_weights = vectors.new_weights.data();
   double total = 0.0;
-  if (usable(vectors.folded_weight)) {
+  if (vectors.folded_weight > 0) {
     PS_ASSERT(vectors.folded.size() == size, "a folded sum has the weights' size");
     pass.gradient.prefix = vectors.folded.data();
     total = vectors.folded_weight;
@@ -111,7 +107,7 @@ bool Optimizer::apply(const Step& step, const Vectors& vectors, ChunkState& stat
   std::vector<kernels::WeightedValues> terms;
   terms.reserve(vectors.contributions.size());
   for (const Contribution& contribution : vectors.contributions) {
-    if (!usable(contribution.weight)) continue;
+    if (contribution.weight <= 0) continue;
     PS_ASSERT(contribution.values.size() == size, "a contribution has the weights' size");
     terms.push_back(
         {.values = contribution.values.data(), .weight = static_cast<float>(contribution.weight)});

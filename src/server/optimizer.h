@@ -21,6 +21,11 @@ struct Contribution {
   std::span<const float> values;
 };
 
+// Whether n is one that float32 can work with: 0, or between 1e-30 and 1e30.
+inline bool usable_weight(double n) {
+  return n == 0 || (n >= 1e-30 && n <= 1e30);
+}
+
 // Immutable after construction: any number of threads may use it on chunks of their own.
 class Optimizer {
  public:
@@ -62,9 +67,9 @@ class Optimizer {
     std::span<const Contribution> contributions;  // to add to it, in this order
   };
 
-  // One update. A contribution whose n is not a positive number that float32 can work with (1e-30
-  // to 1e30) is left out; when none is left and nothing was folded, the weights stay, state and
-  // all, with lr = 0. Returns whether the new weights are finite: finite gradients may overflow.
+  // One update. A contribution whose n is 0 is left out; when none is left and nothing was folded,
+  // the weights stay, state and all, with lr = 0. REQUIRES: every n is usable_weight(). Returns
+  // whether the new weights are finite: finite gradients may overflow.
   bool apply(const Step& step, const Vectors& vectors, ChunkState& state) const;
 
  private:

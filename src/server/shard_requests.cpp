@@ -173,6 +173,8 @@ void Shard::process(net::Link from, wire::Message message, cluster::Outbox& out)
 
 // What is wrong with a request, in words; empty if nothing is.
 std::string Shard::find_fault(const Model& model, const wire::Message& message) const {
+  if (is_push(message.header.type) && !usable_weight(message.header.weight))
+    return "its weight is neither 0 nor between 1e-30 and 1e30";
   for (const wire::Segment& segment : message.segments) {
     const auto at = model.index.find({segment.parameter, segment.offset});
     if (at == model.index.end() || model.chunks[at->second].where.count != segment.count) {

@@ -9,6 +9,7 @@
 #include <ps/model.h>
 
 #include "server/groups.h"
+#include "server/optimizer.h"
 #include "session/session_impl.h"
 
 namespace ps {
@@ -34,9 +35,10 @@ std::uint64_t checked_elements(const std::string& name, const std::vector<std::i
 }
 
 std::uint32_t samples_of(double weight, std::optional<std::uint32_t> samples) {
-  if (!(std::isfinite(weight) && weight >= 0)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "a step's weight must be finite and not negative, got " + std::to_string(weight));
+  if (!server::usable_weight(weight)) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "a step's weight must be 0 or between 1e-30 and 1e30, got " + std::to_string(weight));
   }
   constexpr double kLargest = std::numeric_limits<std::uint32_t>::max();
   return samples.value_or(static_cast<std::uint32_t>(std::min(std::round(weight), kLargest)));

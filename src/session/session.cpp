@@ -25,7 +25,8 @@ std::unique_ptr<Session::Impl> Session::Impl::join(ops::Config config,
   impl->progress.emplace(progress, impl->clock);
   impl->runtime = std::make_unique<WorkerRuntime>(
       options, impl->fabric,
-      Log("worker " + std::to_string(impl->rank()), impl->config.job.log_level), kPatience);
+      Log("worker " + std::to_string(impl->rank()), impl->config.job.log_level),
+      std::chrono::milliseconds(impl->config.cluster.wait_ms));
   return impl;
 }
 

@@ -16,9 +16,6 @@
 
 namespace ps {
 
-// How long a wait lasts by default. Long: a step may, a job must not hang for ever.
-inline constexpr std::chrono::milliseconds kPatience{600'000};
-
 class Parameter::Impl {
  public:
   Model::Impl* model = nullptr;

@@ -1,14 +1,12 @@
 // psrun with shell scripts that play a ps program: each looks at its environment for its role, the
 // scheduler reports an endpoint, and `read` on the lifeline ends when psrun is gone.
 #include <csignal>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <poll.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "integration/process.h"
+#include "integration/witness.h"
 #include "ops/temporary_directory.h"
 #include "support/catch.h"
 
@@ -18,6 +16,7 @@ namespace {
 using Catch::Contains;
 using test::Process;
 using test::TemporaryDirectory;
+using test::Witness;
 
 // What all scripts begin with.
 const std::string kPrelude = R"(
@@ -46,32 +45,6 @@ std::string workers(const std::string& script) {
 std::string others_hold(const std::string& script) {
   return "[ $PS_CLUSTER_ROLE = scheduler ] && report\n[ \"$me\" = 'worker 0' ] || hold\n" + script;
 }
-
-// A FIFO that the processes of a job keep open for writing, to see that all of them have ended.
-class Witness {
- public:
-  Witness() : path_(directory_.file("fifo")) {
-    REQUIRE(mkfifo(path_.c_str(), 0600) == 0);
-    fd_ = open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    REQUIRE(fd_ >= 0);
-  }
-  ~Witness() { close(fd_); }
-  Witness(const Witness&) = delete;
-  Witness& operator=(const Witness&) = delete;
-
-  // For processes that keep it open: "exec 9>PATH".
-  [[nodiscard]] std::string hold() const { return "exec 9>" + path_ + "\n"; }
-  // Within the deadline every process that had it open has closed it, and at least one had.
-  [[nodiscard]] bool all_gone(int timeout_ms = 10000) const {
-    pollfd polled{fd_, POLLIN, 0};
-    return poll(&polled, 1, timeout_ms) == 1 && (polled.revents & POLLHUP) != 0;
-  }
-
- private:
-  TemporaryDirectory directory_;
-  std::string path_;
-  int fd_ = -1;
-};
 
 std::string last_line(const std::string& text) {
   const std::size_t end = text.find_last_not_of('\n');
@@ -337,6 +310,18 @@ TEST_CASE("psrun: bad usage and programs that are not there have codes of their 
              Contains("127: psrun: cannot start: ./no-such-program: No such file or directory"));
   CHECK_THAT(run({"--", "/"}), Contains("126: psrun: cannot start: /: Permission denied"));
   CHECK_THAT(run({"--help"}), Contains("0: "));
+}
+
+TEST_CASE("psrun: --print-config, its own or the program's, prints and starts no job",
+          "[integration]") {
+  Process own({PS_PSRUN, "-n", "3", "--print-config"}, {"PS_JOB_SEED=9"});
+  CHECK(own.wait() == 0);
+  CHECK_THAT(own.out, Contains("workers = 3") && Contains("environment PS_JOB_SEED"));
+  Process programs(
+      {PS_PSRUN, "-n", "3", "-s", "2", "--", PS_ENDLESS, "--job.seed=4", "--print-config"});
+  CHECK(programs.wait() == 0);
+  CHECK_THAT(programs.out, Contains("role = \"worker\"") && Contains("workers = 3") &&
+                               Contains("flag --job.seed"));
 }
 
 TEST_CASE("psrun: --help teaches and --dry-run starts nothing", "[integration]") {

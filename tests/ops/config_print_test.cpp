@@ -21,12 +21,12 @@ servers = 2
 shards = 2
 scheduler = "ipc:///tmp/s"
 job_id = "00112233445566778899aabbccddeeff"
-on_failure = "wait"
 profile = "fast"
 heartbeat_ms = 60
 lease_ms = 500
 retry_ms = 70
 deadline_ms = 800
+wait_ms = 900
 lifeline_fd = 3
 report_fd = 4
 [transport]

@@ -107,8 +107,6 @@ TEST_CASE("config: every value of every enumeration can be said, and is what the
         ScheduleChoice::kCosine);
   CHECK(load({.arguments = {"--observe.progress", "off"}}).config.observe.progress ==
         ProgressMode::kOff);
-  CHECK(load({.arguments = {"--cluster.on_failure", "wait"}}).config.cluster.on_failure ==
-        OnFailure::kWait);
 }
 
 TEST_CASE("config: the schema's rules fit the types, and every default obeys its rule", "[unit]") {

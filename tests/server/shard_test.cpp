@@ -201,6 +201,12 @@ TEST_CASE("shard: malformed requests are refused with a text, and the refusal is
     CHECK(bench.status_of(message) == Status::kRefused);
     CHECK_THAT(bench.last_text, Catch::Contains("do not exist yet"));
   }
+  SECTION("a weight that float32 cannot work with") {
+    auto message = bench.request(Type::kPush, 1, values);
+    message.header.weight = 1e-200;
+    CHECK(bench.status_of(message) == Status::kRefused);
+    CHECK_THAT(bench.last_text, Catch::Contains("weight"));
+  }
   SECTION("another model") {
     auto message = bench.request(Type::kPull, 1);
     message.header.model = 5;

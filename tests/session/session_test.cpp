@@ -36,8 +36,8 @@ TEST_CASE("session: sync SGD averages the workers' gradients by weight", "[unit]
                       const double n = session.rank() + 1.0;
                       fill(w.gradients(), static_cast<float>(n));
                       const ps::StepInfo info = model.push_pull(n).wait();
-                      CHECK(info.version == 1);
-                      CHECK(info.accepted);
+                      PS_CHECK_IN_THREAD(info.version == 1);
+                      PS_CHECK_IN_THREAD(info.accepted);
                       const std::lock_guard lock(mutex);
                       seen.insert(seen.end(), w.weights().begin(), w.weights().end());
                     },
@@ -69,7 +69,7 @@ TEST_CASE("session: every mode ends with the same weights on every rank", "[unit
         }
         const double total =
             session.reduce(std::vector<double>{static_cast<double>(samples)}).front();
-        CHECK(total == 2000.0);
+        PS_CHECK_IN_THREAD(total == 2000.0);
         session.finish();
         const std::lock_guard lock(mutex);
         hashes.insert(model.hash());
@@ -89,21 +89,21 @@ TEST_CASE("session: push and pull alone, parameters left out, and a weight of no
     fill(b.gradients(), 1.0F);
     model.push(1).wait();
     model.pull().wait();
-    CHECK(a.weights()[0] == -1.0F);
+    PS_CHECK_IN_THREAD(a.weights()[0] == -1.0F);
     // Rank 1 does not touch b: rank 0 alone decides. Nobody else's gradient changes.
     model.begin_step(1);
     if (session.rank() == 1) b.skip();
     fill(a.gradients(), static_cast<float>(session.rank()));
     fill(b.gradients(), 3.0F);
     model.push_pull().wait();
-    CHECK(a.weights()[0] == -1.5F);
-    CHECK(b.weights()[0] == -4.0F);
+    PS_CHECK_IN_THREAD(a.weights()[0] == -1.5F);
+    PS_CHECK_IN_THREAD(b.weights()[0] == -4.0F);
     // Rank 0 has nothing at all.
     fill(a.gradients(), 2.0F);
     fill(b.gradients(), 2.0F);
     model.push_pull(session.rank() == 0 ? 0.0 : 1.0).wait();
-    CHECK(a.weights()[0] == -3.5F);
-    CHECK(b.weights()[9] == -6.0F);
+    PS_CHECK_IN_THREAD(a.weights()[0] == -3.5F);
+    PS_CHECK_IN_THREAD(b.weights()[9] == -6.0F);
   });
 }
 
@@ -115,9 +115,9 @@ TEST_CASE("session: a gradient with NaN is refused and its worker is told", "[un
     fill(w.gradients(), 2.0F);
     if (session.rank() == 1) w.gradients()[1] = std::numeric_limits<float>::quiet_NaN();
     const ps::StepInfo info = model.push_pull(1).wait();
-    CHECK(info.nonfinite == (session.rank() == 1 ? 1U : 0U));
-    CHECK(info.accepted == (session.rank() == 0));
-    CHECK(w.weights()[0] == -2.0F);
+    PS_CHECK_IN_THREAD(info.nonfinite == (session.rank() == 1 ? 1U : 0U));
+    PS_CHECK_IN_THREAD(info.accepted == (session.rank() == 0));
+    PS_CHECK_IN_THREAD(w.weights()[0] == -2.0F);
   });
 }
 
@@ -128,7 +128,7 @@ TEST_CASE("session: running statistics are averaged by weight", "[unit][session]
     model.start();
     fill(mean.gradients(), session.rank() == 0 ? 1.0F : 4.0F);
     model.push_pull(session.rank() == 0 ? 1.0 : 2.0).wait();
-    CHECK(mean.weights()[0] == 3.0F);
+    PS_CHECK_IN_THREAD(mean.weights()[0] == 3.0F);
   });
 }
 

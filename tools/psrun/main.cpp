@@ -1,14 +1,40 @@
 // psrun: runs a ps program as scheduler, servers and workers on this host. psrun --help says how.
+#include <algorithm>
 #include <cerrno>
 #include <iostream>
 #include <system_error>
+#include <unistd.h>
 
 #include "launcher.h"
+#include "plan.h"
 
 namespace {
 
 constexpr int kCannotRun = 126;
 constexpr int kNotFound = 127;
+
+// With these flags the program prints something and ends: one process of it is enough.
+bool only_prints(const ps::psrun::Options& options) {
+  return std::ranges::any_of(options.program, [](const std::string& argument) {
+    return argument == "--print-config" || argument == "--help-config";
+  });
+}
+
+[[noreturn]] void become_worker(const ps::psrun::Options& options) {
+  const ps::psrun::Process worker{ps::ops::ProcessRole::kWorker, 0, "worker 0"};
+  std::vector<std::string> program = options.program;
+  const ps::psrun::Job job{
+      .id = std::string(32, '0'), .directory = "(private)", .endpoint = "(reported)"};
+  std::vector<std::string> variables = full_environment(options, job, worker);
+  const auto pointers = [](std::vector<std::string>& texts) {
+    std::vector<char*> list;
+    for (auto& text : texts) list.push_back(text.data());
+    list.push_back(nullptr);
+    return list;
+  };
+  execvpe(program.front().c_str(), pointers(program).data(), pointers(variables).data());
+  throw std::system_error(errno, std::generic_category(), program.front());
+}
 
 int run(const ps::psrun::Options& options) {
   if (options.dry_run) {
@@ -16,6 +42,7 @@ int run(const ps::psrun::Options& options) {
     return 0;
   }
   try {
+    if (only_prints(options)) become_worker(options);
     return ps::psrun::Launcher(options).run();
   } catch (const std::system_error& error) {
     const bool missing = error.code().value() == ENOENT;

@@ -25,6 +25,7 @@ constexpr const char* kFooter =
     "  psrun -n 2 -- ./train --consistency.mode=ssp  keys are flags of the program, too\n"
     "  PS_JOB_SEED=7 psrun -n 2 -- ./train           ... and variables\n"
     "  psrun -n 2 --dry-run -- ./train               shows what would be started\n"
+    "  psrun -n 2 --config job.toml --print-config   shows what is in force, and from where\n"
     "  ./train --help-config                         lists all keys\n"
     "\n"
     "Each line of output is marked with the process that wrote it. The last line of JSON on\n"
@@ -46,10 +47,11 @@ struct Flags {
   std::optional<std::size_t> servers;
   std::string transport;
   std::string config;
-  double grace_s = 5;
+  double grace_s = 4;
   double kill_after_s = 0;
   std::string color = "auto";
   bool dry_run = false;
+  bool print_config = false;
 };
 
 void declare(CLI::App& app, Flags& flags) {
@@ -68,7 +70,7 @@ void declare(CLI::App& app, Flags& flags) {
   app.add_option("--config", flags.config, "TOML file for psrun and all processes")
       ->option_text("FILE");
   app.add_option("--grace", flags.grace_s,
-                 "What processes get to end by themselves before SIGTERM (default: 5)")
+                 "What processes get to end by themselves before SIGTERM (default: 4)")
       ->option_text("SECONDS")
       ->check(CLI::Range(0.0, 86400.0));
   app.add_option("--kill-after", flags.kill_after_s,
@@ -78,6 +80,8 @@ void declare(CLI::App& app, Flags& flags) {
   app.add_option("--color", flags.color, "Colour the marks: auto, always or never (default: auto)")
       ->option_text("WHEN")
       ->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_flag("--print-config", flags.print_config,
+               "Print the configuration in force, and where each value comes from, and end");
   app.add_flag("--dry-run", flags.dry_run, "Print what would be started, and end");
 }
 
@@ -86,8 +90,7 @@ Duration seconds_of(double value) {
 }
 
 // The transport's name once auto is decided: processes of one host speak ipc.
-std::string transport_of(const Flags& flags, const ops::Config& config) {
-  if (!flags.transport.empty()) return flags.transport;
+std::string transport_of(const ops::Config& config) {
   switch (config.transport.kind) {
     case ops::TransportKind::kTcp:
       return "tcp";
@@ -103,7 +106,20 @@ std::string transport_of(const Flags& flags, const ops::Config& config) {
   return "ipc";
 }
 
-// Reads the configuration as every process will, so that a mistake in it is told once and early.
+// The configuration as every process will read it, before the program's flags.
+ops::Config load(const Flags& flags, const ops::Environment& environment) {
+  std::vector<std::string> arguments{"psrun"};
+  if (!flags.config.empty()) arguments.insert(arguments.end(), {"--config", flags.config});
+  if (flags.workers) arguments.push_back("--cluster.workers=" + std::to_string(*flags.workers));
+  if (flags.servers) arguments.push_back("--cluster.servers=" + std::to_string(*flags.servers));
+  if (!flags.transport.empty()) arguments.push_back("--transport.kind=" + flags.transport);
+  std::vector<const char*> pointers;
+  for (const std::string& argument : arguments) pointers.push_back(argument.c_str());
+  std::vector<std::string> rest;
+  return ops::load_config(static_cast<int>(pointers.size()), pointers.data(), rest, environment);
+}
+
+// A mistake in the configuration is told here, once and early.
 Options resolve(const Flags& flags, ops::Environment environment) {
   // What psrun itself says about these, an outer job must not.
   for (const auto& key : {"ROLE", "INDEX", "SCHEDULER", "JOB_ID", "LIFELINE_FD", "REPORT_FD"}) {
@@ -112,17 +128,11 @@ Options resolve(const Flags& flags, ops::Environment environment) {
   environment.variables.erase("PS_TRANSPORT_DIRECTORY");
 
   Options options;
-  std::vector<const char*> arguments{"psrun"};
-  if (!flags.config.empty()) {
-    options.config_file = std::filesystem::absolute(flags.config).string();
-    arguments.insert(arguments.end(), {"--config", flags.config.c_str()});
-  }
-  std::vector<std::string> rest;
-  const auto config =
-      ops::load_config(static_cast<int>(arguments.size()), arguments.data(), rest, environment);
-  options.workers = flags.workers.value_or(config.cluster.workers);
-  options.servers = flags.servers.value_or(config.cluster.servers);
-  options.transport = transport_of(flags, config);
+  if (!flags.config.empty()) options.config_file = std::filesystem::absolute(flags.config).string();
+  const auto config = load(flags, environment);
+  options.workers = config.cluster.workers;
+  options.servers = config.cluster.servers;
+  options.transport = transport_of(config);
   options.grace = seconds_of(flags.grace_s);
   options.kill_after = seconds_of(flags.kill_after_s);
   options.dry_run = flags.dry_run;
@@ -133,6 +143,16 @@ Options resolve(const Flags& flags, ops::Environment environment) {
   if (flags.color == "never" || (flags.color == "auto" && plain)) options.color = ColorMode::kNever;
   options.environment = std::move(environment);
   return options;
+}
+
+Exit show_configuration(const Flags& flags, const ops::Environment& environment) {
+  try {
+    std::cout << ops::print_config(load(flags, environment));
+    return {0};
+  } catch (const Error& error) {
+    std::cerr << "psrun: " << error.what() << '\n';
+    return {kUsage};
+  }
 }
 
 Exit usage_error(const std::string& text) {
@@ -160,6 +180,7 @@ std::variant<Options, Exit> parse_options(int argc,
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }
+  if (flags.print_config) return show_configuration(flags, environment);
   if (dashes == end || dashes + 1 == end) {
     return usage_error("expected -- and the program to run, such as: psrun -n 2 -- ./train");
   }
