@@ -241,7 +241,7 @@ ps::StepInfo Training::take_step(const Item& item) {
   const Tally step{.loss = result.loss * static_cast<double>(result.samples),
                    .correct = static_cast<double>(result.correct),
                    .samples = static_cast<double>(result.samples),
-                   .staleness = static_cast<double>(info.staleness),
+                   .staleness = info.mean_staleness,
                    .steps = 1.0};
   row_.add(step);
   mine_.add(step);

@@ -20,7 +20,8 @@ struct StepInfo {
   std::uint64_t version =
       0;  // least version of the weights now held; in sync mode the number of rounds
   std::uint64_t staleness =
-      0;                   // greatest of the step's updates: version applied at - version pulled
+      0;                      // greatest of the step's updates: version applied at - version pulled
+  double mean_staleness = 0;  // over the step's chunks: about workers - 1 where all are busy
   float lr = 0;            // learning rate that was applied last (before a parameter group's scale)
   bool accepted = true;    // every message was applied
   std::uint32_t late = 0;  // messages whose round had been committed without them: not applied

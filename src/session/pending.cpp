@@ -33,6 +33,8 @@ bool Pending::State::done() const {
 StepInfo to_info(const worker::StepResult& result) {
   return {.version = result.version,
           .staleness = result.staleness,
+          .mean_staleness =
+              result.chunks == 0 ? 0.0 : result.staleness_sum / static_cast<double>(result.chunks),
           .lr = result.lr,
           .accepted = result.nonfinite == 0 && result.late == 0,
           .late = result.late,

@@ -23,6 +23,8 @@ struct StepBegin {
 struct StepResult {
   std::uint64_t version = 0;    // the least version of the weights now held
   std::uint64_t staleness = 0;  // the greatest of the step's updates
+  double staleness_sum = 0;     // over its chunks; a message counts as its stalest one
+  std::uint64_t chunks = 0;     // that were updated
   float lr = 0;                 // the last one used
   std::uint32_t nonfinite = 0;  // messages refused because of NaN or infinity
   std::uint32_t late = 0;       // messages that came after their round had been committed

@@ -134,6 +134,9 @@ void Worker::on_answered(Model& model,
   if (is_push) {
     StepResult& result = model.step.result;
     result.staleness = std::max<std::uint64_t>(result.staleness, reply.header.samples);
+    result.staleness_sum +=
+        static_cast<double>(reply.header.samples) * static_cast<double>(request.segments.size());
+    result.chunks += request.segments.size();
     if (!request.segments.empty()) result.lr = static_cast<float>(reply.header.weight);
     if (reply.header.status == wire::Status::kNonfinite) ++result.nonfinite;
     if (reply.header.status == wire::Status::kLate) ++result.late;

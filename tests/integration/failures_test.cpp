@@ -4,13 +4,17 @@
 #include <csignal>
 #include <fstream>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 
 #include "integration/process.h"
 #include "integration/witness.h"
+#include "net/transport_factory.h"
 #include "ops/temporary_directory.h"
 #include "support/catch.h"
+#include "wire/control.h"
 
 namespace ps {
 namespace {
@@ -123,6 +127,34 @@ TEST_CASE("failures: a shape that cannot be is refused by name", "[integration]"
   Process job({PS_PSRUN, "-n", "2", "--", PS_ENDLESS, "damaged"});
   CHECK(job.wait(kPatience) == 1);
   CHECK_THAT(job.err, Contains("first.weight") && Contains("-3"));
+}
+
+TEST_CASE("failures: a scheduler of another protocol version is told from a dead one",
+          "[integration]") {
+  const TemporaryDirectory directory;
+  const auto transport = net::make_transport({.kind = net::TransportKind::kShm}, {});
+  const std::string endpoint =
+      transport->bind(net::bind_endpoint(net::TransportKind::kShm, directory.path(), "scheduler"));
+  // Answers everything as the next major version would.
+  const std::jthread scheduler([&](const std::stop_token& stop) {
+    wire::Message answer;
+    answer.payload = wire::encode_control(wire::HeartbeatAck{});
+    std::vector<std::byte> header = wire::encode_header(answer, false);
+    header[4] = std::byte{wire::kMajor + 1};
+    const net::Frames other{Buffer::copy_of(header), answer.payload};
+    while (!stop.stop_requested()) {
+      pollfd polled{transport->fd(), POLLIN, 0};
+      poll(&polled, 1, 50);
+      net::Link from = 0;
+      net::Frames frames;
+      while (transport->receive(from, frames)) transport->send(from, other);
+    }
+  });
+  Process worker({PS_ENDLESS, "--cluster.role=worker", "--cluster.profile=fast",
+                  "--transport.kind=shm", "--transport.directory=" + directory.path(),
+                  "--cluster.scheduler=" + endpoint});
+  CHECK(worker.wait(kPatience) == 1);
+  CHECK_THAT(worker.err, Contains("another version of the protocol") && Contains(endpoint));
 }
 
 TEST_CASE("failures: a port in use is named", "[integration]") {

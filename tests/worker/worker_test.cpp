@@ -175,6 +175,9 @@ TEST_CASE("worker: a step pushes gradients and ends with the new weights", "[uni
   REQUIRE(bench.ended(ticket));
   CHECK(bench.done.outcomes[ticket].step.version == 9);
   CHECK(bench.done.outcomes[ticket].step.staleness == 4);
+  CHECK(bench.done.outcomes[ticket].step.staleness_sum ==
+        4.0 * static_cast<double>(bench.done.outcomes[ticket].step.chunks));
+  CHECK(bench.done.outcomes[ticket].step.chunks > 0);
   CHECK(bench.done.outcomes[ticket].step.lr == 0.5F);
   CHECK(bench.weights[0].as<float>()[1] == 3);
   CHECK(bench.worker.clock(model) == 1);
