@@ -98,7 +98,44 @@ void adam(benchmark::State& state) {
   count_bytes(state, 4 * static_cast<std::size_t>(state.range(0)) + 24);
 }
 
+// Any other rule; its states are counted by what the pass touches.
+template <class Rule>
+void rule_of(benchmark::State& state, bool (*pass)(const kernels::UpdatePass&, const Rule&)) {
+  const Arrays arrays(state);
+  Rule rule;
+  if constexpr (requires { rule.lr; }) rule.lr = 1e-3F;
+  if constexpr (requires { rule.epsilon; }) rule.epsilon = 1e-8F;
+  if constexpr (requires { rule.rate; }) rule.rate = 1e-3F;
+  for (auto _ : state) benchmark::DoNotOptimize(pass(arrays.pass, rule));
+  count_bytes(state, 4 * static_cast<std::size_t>(state.range(0)) + 8 + 8 * Rule::kStates);
+}
+
+void sgd(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).sgd);
+}
+void nesterov(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).nesterov);
+}
+void adagrad(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).adagrad);
+}
+void rmsprop(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).rmsprop);
+}
+void lars(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).lars);
+}
+void ftrl(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).ftrl);
+}
+
 BENCHMARK(add);
+BENCHMARK(sgd)->ArgNames({"n", "copy"})->Args({2, 1});
+BENCHMARK(nesterov)->ArgNames({"n", "copy"})->Args({2, 1});
+BENCHMARK(adagrad)->ArgNames({"n", "copy"})->Args({2, 1});
+BENCHMARK(rmsprop)->ArgNames({"n", "copy"})->Args({2, 1});
+BENCHMARK(lars)->ArgNames({"n", "copy"})->Args({2, 1});
+BENCHMARK(ftrl)->ArgNames({"n", "copy"})->Args({2, 1});
 BENCHMARK(finite);
 BENCHMARK(momentum)->ArgNames({"n", "copy"})->ArgsProduct({{1, 2, 4}, {0, 1}});
 BENCHMARK(adam)->ArgNames({"n", "copy"})->ArgsProduct({{1, 2, 4}, {0, 1}});

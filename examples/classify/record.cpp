@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kHeader =
     "epoch,step,seconds,samples,train_loss,train_accuracy,test_loss,test_accuracy,"
-    "samples_per_second,mean_staleness,lr\n";
+    "samples_per_second,mean_staleness,lr,effective_batch,update_to_weight,noise_scale\n";
 
 // The folder is the working directory; the title is the first argument. Plain columns only: where
 // an expression meets an empty field, the line through the test's points breaks.
@@ -66,10 +66,16 @@ std::string csv(const Row& row) {
     std::snprintf(text.data(), text.size(), "%.6f,%.6f", row.test->loss, row.test->accuracy);
     test = text.data();
   }
-  std::snprintf(text.data(), text.size(), "%u,%llu,%.3f,%llu,%.6f,%.6f,%s,%.1f,%.4f,%.6g\n",
+  std::string measured = ",,";
+  if (row.measures) {
+    std::snprintf(text.data(), text.size(), "%.6g,%.6g,%.6g", row.measures->batch,
+                  row.measures->update_to_weight, row.measures->noise_scale);
+    measured = text.data();
+  }
+  std::snprintf(text.data(), text.size(), "%u,%llu,%.3f,%llu,%.6f,%.6f,%s,%.1f,%.4f,%.6g,%s\n",
                 row.epoch, static_cast<unsigned long long>(row.step), row.seconds,
                 static_cast<unsigned long long>(row.samples), row.train.loss, row.train.accuracy,
-                test.c_str(), row.samples_per_second, row.mean_staleness, row.lr);
+                test.c_str(), row.samples_per_second, row.mean_staleness, row.lr, measured.c_str());
   return text.data();
 }
 

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include <ps/measures.h>
+
 #include "evaluation.h"
 
 namespace classify {
@@ -20,6 +22,7 @@ struct Row {
   double samples_per_second = 0.0;  // of all workers so far, without evaluation
   double mean_staleness = 0.0;      // since the last row
   double lr = 0.0;
+  std::optional<ps::Measures> measures;  // once an epoch, with observe.measure
 };
 
 // One worker's, and one thread's.

@@ -32,10 +32,6 @@ namespace {
 
 constexpr std::uint64_t kRowsPerEpoch = 20;
 
-// Late gradients act like momentum: with so many workers that push without waiting for each other,
-// momentum on top makes training slower or unstable.
-constexpr std::uint32_t kNoMomentumWorkers = 4;
-
 class Stopwatch {
  public:
   [[nodiscard]] double seconds() const {
@@ -85,9 +81,8 @@ ps::ModelOptions model_options(const ps::Session& session,
                                        .total_samples = total},
                           .groups = {{.pattern = "*.bias", .weight_decay = 0.0F},
                                      {.pattern = "bn*", .weight_decay = 0.0F}}};
-  const bool late = !std::holds_alternative<ps::Sync>(session.configured(chosen).mode);
-  if (late && session.workers() >= kNoMomentumWorkers) sgd.momentum = 0.0F;
-  sgd.momentum = options.momentum.value_or(sgd.momentum);
+  sgd.momentum = options.momentum.value_or(
+      ps::momentum_for(session.configured(chosen).mode, session.workers(), sgd.momentum));
   chosen.optimizer = sgd;
   return chosen;
 }
@@ -134,12 +129,14 @@ class Training {
   [[nodiscard]] bool leads() const { return session_.rank() == 0; }
   [[nodiscard]] std::string mode() const { return ps::mode_name(model_.options().mode); }
   void announce() const;
+  void show_staleness(const std::vector<double>& by_rank) const;
   void train_epoch(std::uint32_t epoch);
   ps::StepInfo take_step(const Item& item);
   void note(const Item& item, const ps::StepInfo& info);
   void show_progress(const Item& item) const;
   void evaluate_epoch(std::uint32_t epoch);
-  void write_row(const std::optional<Score>& test);
+  void write_row(const std::optional<Score>& test,
+                 const std::optional<ps::Measures>& measures = std::nullopt);
   void save() const;
 
   ps::Session& session_;
@@ -159,6 +156,7 @@ class Training {
   float lr_ = 0.0F;
   Tally row_;    // this worker's since the last row
   Tally mine_;   // this worker's of this epoch
+  Tally own_;    // this worker's, of all epochs
   Tally whole_;  // all workers', of the epochs that ended
   Score test_score_;
 
@@ -180,8 +178,14 @@ TrainResult Training::run() {
     train_epoch(epoch_);
     evaluate_epoch(epoch_);
   }
+  std::vector<double> staleness(session_.workers());
+  staleness[session_.rank()] = own_.mean_staleness();
+  staleness = session_.reduce(staleness);
   const double seconds = since_start_.seconds();
-  if (leads()) save();
+  if (leads()) {
+    show_staleness(staleness);
+    save();
+  }
   session_.finish();
   return {.accuracy = test_score_.accuracy,
           .loss = test_score_.loss,
@@ -189,6 +193,18 @@ TrainResult Training::run() {
           .seconds = seconds,
           .mean_staleness = whole_.mean_staleness(),
           .mode = mode()};
+}
+
+// How late each worker's gradients were: a slow one's are the latest.
+void Training::show_staleness(const std::vector<double>& by_rank) const {
+  if (*std::ranges::max_element(by_rank) == 0.0) return;
+  std::string line = "mean staleness of each worker:";
+  std::array<char, 32> text{};
+  for (const double each : by_rank) {
+    std::snprintf(text.data(), text.size(), " %.2f", each);
+    line += text.data();
+  }
+  std::puts(line.c_str());
 }
 
 void Training::announce() const {
@@ -207,6 +223,7 @@ void Training::train_epoch(std::uint32_t epoch) {
   since_epoch_ = {};
   part_ = 0.0;
   mine_ = {};
+  model_.resume();  // easgd: from the center, which was evaluated, back to this worker's weights
   ps::Samples samples =
       session_.samples(train_, {.global_batch = options_.batch, .epochs = 1, .first_epoch = epoch});
   ps::Prefetcher<Item> ahead(session_.prefetch(), [&]() -> std::optional<Item> {
@@ -219,6 +236,7 @@ void Training::train_epoch(std::uint32_t epoch) {
   const Tally all = over_all_workers(session_, mine_);  // the slowest worker's time counts
   training_seconds_ += since_epoch_.seconds();
   part_ = 1.0;
+  own_.add(mine_);
   whole_.add(all);
   mine_ = all;
 }
@@ -279,17 +297,27 @@ void Training::evaluate_epoch(std::uint32_t epoch) {
   model_.pull().wait();  // nobody pushes now: all have the same weights
   test_score_ = evaluate(session_, graph_, test_);
   if (!leads()) return;
-  write_row(test_score_);
+  std::optional<ps::Measures> measures;
+  if (model_.options().measure) measures = model_.measures();
+  write_row(test_score_, measures);
   const Score trained = mine_.score();
   std::printf(
       "epoch %u/%u: training loss %.4f, accuracy %.4f; test loss %.4f, accuracy %.4f; "
       "%.0f samples/s, mean staleness %.2f\n",
       epoch + 1, options_.epochs, trained.loss, trained.accuracy, test_score_.loss,
       test_score_.accuracy, samples_per_second(), mine_.mean_staleness());
+  if (measures) {
+    std::printf(
+        "measured: effective batch %.1f, gradient norm %.3g, update / weight %.2g, noise scale "
+        "%.0f samples\n",
+        measures->batch, measures->gradient_norm, measures->update_to_weight,
+        measures->noise_scale);
+  }
   std::fflush(stdout);
 }
 
-void Training::write_row(const std::optional<Score>& test) {
+void Training::write_row(const std::optional<Score>& test,
+                         const std::optional<ps::Measures>& measures) {
   record_->add({.epoch = epoch_ + 1,
                 .step = steps_,
                 .seconds = since_start_.seconds(),
@@ -298,7 +326,8 @@ void Training::write_row(const std::optional<Score>& test) {
                 .test = test,
                 .samples_per_second = samples_per_second(),
                 .mean_staleness = row_.mean_staleness(),
-                .lr = lr_});
+                .lr = lr_,
+                .measures = measures});
   row_ = {};
 }
 

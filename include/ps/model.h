@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <ps/measures.h>
 #include <ps/options.h>
 
 namespace ps {
@@ -26,6 +27,8 @@ struct StepInfo {
   bool accepted = true;    // every message was applied
   std::uint32_t late = 0;  // messages whose round had been committed without them: not applied
   std::uint32_t nonfinite = 0;  // messages refused whole because a value was NaN or infinite
+  std::uint32_t stale = 0;      // messages dropped because of Async::max_staleness
+  std::uint32_t skipped = 0;    // messages of a round that changed nothing (Finite::kStep)
 };
 
 // An operation under way. Every Pending ends: with a StepInfo, or with the Error that wait()
@@ -103,10 +106,27 @@ class Model {
   // begin_step() and push_pull() in one.
   Pending push_pull(double weight, std::optional<std::uint32_t> samples = std::nullopt);
 
+  // Puts the gradients aside, as they stand, with their weight: the next step takes the weighted
+  // mean of all that was put aside and of its own, as one pass over the joined batch would (and the
+  // sum under Reduce::kSum). That mean is then in gradients(). For losses that are means over their
+  // samples. Sends nothing. Throws Error(kInvalidArgument) as begin_step().
+  void accumulate(double weight, std::optional<std::uint32_t> samples = std::nullopt);
+
   // The halves alone: push() is done when the gradients have been applied, pull() when the weights
-  // are there.
+  // are there. Where workers update weights of their own (local, easgd, Update::kWorker), push() is
+  // push_pull(), and pull() brings what all have in common: in local mode the mean, every worker
+  // must call it; in easgd mode the center, until resume().
   Pending push(double weight, std::optional<std::uint32_t> samples = std::nullopt);
   Pending pull();
+  // Pulls the moving average (ModelOptions::ema) instead; pull() brings the weights back. Throws
+  // Error(kInvalidArgument) where none is kept, and where workers have weights of their own.
+  Pending pull_average();
+  // What the shards have measured since the last call. Blocks. Throws Error(kInvalidArgument)
+  // before start(), during a step, or without ModelOptions::measure.
+  Measures measures();
+  // After a pull() in easgd mode: this worker's own weights again; no step may begin before. Does
+  // nothing in other modes. Throws Error(kInvalidArgument) before start() or during a step.
+  void resume();
 
   [[nodiscard]] const std::string& name() const;
   // The options in force, configuration included.

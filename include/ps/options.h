@@ -5,68 +5,12 @@
 
 #include <cstdint>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include <ps/consistency.h>
+#include <ps/optimizers.h>
+
 namespace ps {
-
-// --- Consistency: when a gradient is applied and when weights may be read
-// -----------------------------------
-
-// Round r commits when every worker's gradient of round r is in; all workers then read the same
-// weights. Results are bit-identical whatever the arrival order, shard count, transport or process
-// layout.
-struct Sync {};
-
-// Applied on arrival; workers never wait for each other.
-struct Async {
-  // Divides the learning rate of an update by max(1, staleness), staleness = version applied at -
-  // version pulled.
-  bool staleness_aware = false;
-};
-
-// Bounded staleness: a worker that has completed c steps starts its next one only when every worker
-// has completed at least c - staleness. Applied on arrival. staleness = 0 has the timing of Sync,
-// not its bits.
-struct Ssp {
-  std::uint64_t staleness = 2;
-  bool staleness_aware = false;
-};
-
-using Consistency = std::variant<Sync, Async, Ssp>;
-
-// --- Optimizers (applied on the servers, one fused pass over the weights)
-// ------------------------------------
-
-// w -= lr * v, v = momentum * v + (g + weight_decay * w); nesterov: w -= lr * ((g + wd w) +
-// momentum * v). The first v is the first gradient (as in PyTorch).
-struct Sgd {
-  float lr = 0.01F;
-  float momentum = 0.0F;
-  bool nesterov = false;
-  float weight_decay = 0.0F;
-};
-
-// m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= lr * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) +
-// epsilon); weight_decay is added to the gradient (L2).
-struct Adam {
-  float lr = 0.001F;
-  float beta1 = 0.9F;
-  float beta2 = 0.999F;
-  float epsilon = 1e-8F;
-  float weight_decay = 0.0F;
-};
-
-// Adam whose decay acts on the weights first: w *= 1 - lr * weight_decay.
-struct AdamW {
-  float lr = 0.001F;
-  float beta1 = 0.9F;
-  float beta2 = 0.999F;
-  float epsilon = 1e-8F;
-  float weight_decay = 0.01F;
-};
-
-using Optimizer = std::variant<Sgd, Adam, AdamW>;
 
 // Factor on the optimizer's lr as a function of the samples that all workers together have
 // consumed, so that every mode and every number of workers sees the same rate after the same
@@ -97,12 +41,37 @@ struct ParameterGroup {
 // weight (the number of samples), so the learning rate does not depend on the number of workers.
 enum class Reduce { kMean, kSum };
 
+// What a NaN or an infinity costs: the message that it is in, which is refused whole, or in sync
+// mode the step, which then changes no weight on any shard (dynamic loss scaling needs that).
+enum class Finite : std::uint8_t { kMessage, kStep };
+
+// Who applies the optimizer. kWorker (sync only): the servers reduce, and every worker applies the
+// same update to weights of its own.
+enum class Update : std::uint8_t { kServer, kWorker };
+
+// Exponential moving average of the weights and averages, kept by the servers:
+// d = decay (1 - exp(-t / tau)), ema = d ema + (1 - d) w after update t (YOLO's; tau = 0: d =
+// decay).
+struct Ema {
+  float decay = 0.0F;  // 0: none is kept
+  float tau = 2000.0F;
+};
+
 struct ModelOptions {
   Consistency mode = Sync{};
   Optimizer optimizer = Sgd{};
   Schedule schedule = {};
   std::vector<ParameterGroup> groups = {};
   Reduce reduce = Reduce::kMean;
+  // Gradients of a greater Euclidean norm, over all trained parameters, are scaled to it; 0: off.
+  // In sync mode that is the norm of the workers' mean, else of each worker's own gradient.
+  float clip_norm = 0.0F;
+  Finite finite = Finite::kMessage;
+  Update update = Update::kServer;
+  Ema ema = {};
+  // Lets the shards measure gradient noise and update sizes (Model::measures()), for some more
+  // passes over the gradients and weights.
+  bool measure = false;
   // Chunks are what a shard updates and what travels. 0: chosen from the model's size (256 KiB to 4
   // MiB).
   std::uint64_t chunk_bytes = 0;
@@ -113,10 +82,8 @@ enum class ParameterKind : std::uint8_t {
   kTrained,  // gradients, for the optimizer
   kAverage,  // values to average, such as BatchNorm's running statistics: sync w = sum(n x) /
              // sum(n), async and ssp w += (x - w) / N
+  kAssign,   // values that replace the old ones; in sync mode the highest rank's
+  kAdd,      // differences: w += x, in sync mode the sum over the ranks
 };
-
-// "sync", "async" or "ssp"; "sgd", "adam" or "adamw".
-const char* mode_name(const Consistency& mode) noexcept;
-const char* optimizer_name(const Optimizer& optimizer) noexcept;
 
 }  // namespace ps

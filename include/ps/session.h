@@ -55,10 +55,10 @@ class Session {
   [[nodiscard]] ModelOptions configured(const ModelOptions& options) const;
 
   // This worker's batches over `dataset_size` samples, in an order that depends on the seed alone.
-  // With a sync model: step k is slice [k B, (k+1) B) of the epoch's permutation, split over the
-  // ranks, so every number of workers sees the same order, and a rank with nothing left gets an
-  // empty batch. With an async or ssp model: blocks are leased from the scheduler, so fast workers
-  // read more. REQUIRES a started model. Throws Error(kInvalidArgument).
+  // With sync or local models: step k is slice [k B, (k+1) B) of the epoch's permutation, split
+  // over the ranks, so every number of workers sees the same order, and a rank with nothing left
+  // gets an empty batch. With a model of another mode: blocks are leased from the scheduler, so
+  // fast workers read more. REQUIRES a started model. Throws Error(kInvalidArgument).
   Samples samples(std::uint64_t dataset_size, const SampleOptions& options);
   template <class Dataset>
   requires requires(const Dataset& dataset) { dataset.size(); }

@@ -18,6 +18,8 @@ enum class PlantedBug {
   kTornPull,             // a pull is answered from another version than it says
   kReplyForgotten,       // a repeated request whose reply was lost gets no answer
   kSequenceWraps,        // sequence numbers are kept in eight bits
+  kOwnTicket,            // each shard's round takes the workers that were first there
+  kJudgesAlone,          // each shard clips, and asks for finite values, without the others
 };
 
 #ifdef PS_PLANTED_BUGS

@@ -78,6 +78,8 @@ void Scheduler::on_message(net::Link from, wire::Message message, TimePoint now,
   if (header.sender.role == wire::Role::kServer) {
     if (const auto* allocated = std::get_if<wire::Allocated>(&control))
       on_allocated(index, allocated->model, out);
+    if (const auto* part = std::get_if<wire::RoundPart>(&control))
+      on_round_part(index, *part, now, out);
     return;
   }
   if (const auto* request = std::get_if<wire::Register>(&control))
@@ -141,7 +143,9 @@ void Scheduler::create_model(std::uint32_t rank, const wire::Register& request) 
       place(chunks_of(request.parameters, model.options.chunk_bytes), options_.shards);
   view_.models.push_back(std::move(model));
   Registration registration{request, rank, std::vector<bool>(options_.workers),
-                            std::vector<bool>(options_.shards)};
+                            std::vector<bool>(options_.shards), std::nullopt};
+  if (std::holds_alternative<Sync>(request.options.mode))
+    registration.rounds.emplace(view_.models.back(), options_.workers);
   registration.registered[rank] = true;
   registrations_.push_back(std::move(registration));
 }
@@ -163,6 +167,27 @@ void Scheduler::on_allocated(std::uint32_t shard, std::uint16_t model, Outbox& o
     return;
   info.ready = true;
   publish(out);
+}
+
+// What the shards of a model must agree on in a round: the same answer for all of them.
+void Scheduler::on_round_part(std::uint32_t shard,
+                              const wire::RoundPart& part,
+                              TimePoint now,
+                              Outbox& out) {
+  const bool known = part.model < registrations_.size() && registrations_[part.model].rounds;
+  Rounds::Outcome outcome;
+  if (known) outcome = registrations_[part.model].rounds->take(shard, part);
+  if (!known || !outcome.error.empty()) {
+    end(true,
+        "shard " + std::to_string(shard) + " sent a part of round " + std::to_string(part.round) +
+            " that makes no sense: " + (known ? outcome.error : "there is no such sync model"),
+        now, out);
+    return;
+  }
+  if (!outcome.result) return;
+  if (!outcome.news) return reply(shards_[shard].link, *outcome.result, out);
+  for (const std::uint32_t each : registrations_[part.model].rounds->shards())
+    reply(shards_[each].link, *outcome.result, out);
 }
 
 // --- workers' requests

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "cluster/collectives.h"
 #include "cluster/core.h"
 #include "cluster/leases.h"
+#include "cluster/rounds.h"
 #include "cluster/timing.h"
 #include "wire/control.h"
 
@@ -75,6 +77,7 @@ class Scheduler final : public Core {
     std::uint32_t first_rank = 0;
     std::vector<bool> registered;  // by rank
     std::vector<bool> allocated;   // by shard
+    std::optional<Rounds> rounds;  // sync mode
   };
 
   Member* member(const wire::Sender& sender);
@@ -93,6 +96,7 @@ class Scheduler final : public Core {
                      const wire::Collective& collective,
                      TimePoint now,
                      Outbox& out);
+  void on_round_part(std::uint32_t shard, const wire::RoundPart& part, TimePoint now, Outbox& out);
   void on_lease(Member& member,
                 std::uint32_t rank,
                 const wire::LeaseRequest& request,

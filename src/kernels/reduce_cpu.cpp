@@ -24,6 +24,10 @@ void divide_sum(float* sum, float divisor, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) sum[i] /= divisor;
 }
 
+void scale_sum(float* sum, float factor, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) sum[i] *= factor;
+}
+
 extern const ReduceOps reduce_ops{.start = start_sum, .add = add_to_sum, .divide = divide_sum};
 
 }  // namespace ps::kernels::PS_ISA

@@ -12,5 +12,6 @@ using PackedFloat __attribute__((aligned(1))) = float;
 void start_sum(float* sum, const PackedFloat* values, float weight, std::size_t size);
 void add_to_sum(float* sum, const PackedFloat* values, float weight, std::size_t size);
 void divide_sum(float* sum, float divisor, std::size_t size);
+void scale_sum(float* sum, float factor, std::size_t size);
 
 }  // namespace ps::kernels::PS_ISA

@@ -46,16 +46,18 @@ const PackedFloat* reduce_tile(const WeightedSum& sum,
                                float* tile) {
   const WeightedValues* next = sum.contributions;
   const WeightedValues* end = next + sum.count;
+  const bool as_it_is = sum.divisor == 1.0F && sum.factor == 1.0F;
   if (sum.prefix != nullptr) {
-    if (next == end && sum.divisor == 1.0F) return sum.prefix + begin;
+    if (next == end && as_it_is) return sum.prefix + begin;
     start_sum(tile, sum.prefix + begin, 1.0F, count);
   } else {
-    if (sum.count == 1 && next->weight == 1.0F && sum.divisor == 1.0F) return next->values + begin;
+    if (sum.count == 1 && next->weight == 1.0F && as_it_is) return next->values + begin;
     start_sum(tile, next->values + begin, next->weight, count);
     ++next;
   }
   for (; next != end; ++next) add_to_sum(tile, next->values + begin, next->weight, count);
   if (sum.divisor != 1.0F) divide_sum(tile, sum.divisor, count);
+  if (sum.factor != 1.0F) scale_sum(tile, sum.factor, count);
   return tile;
 }
 
@@ -123,7 +125,15 @@ extern const UpdateOps update_ops{.sgd = run<SgdRule>,
                                   .momentum = run<MomentumRule>,
                                   .nesterov = run<NesterovRule>,
                                   .adam = run<AdamRule>,
+                                  .adagrad = run<AdagradRule>,
+                                  .rmsprop = run<RmsPropRule>,
+                                  .rmsprop_momentum = run<RmsPropMomentumRule>,
+                                  .lars = run<LarsRule>,
+                                  .lamb = run<LambRule>,
+                                  .ftrl = run<FtrlRule>,
                                   .assign = run<AssignRule>,
-                                  .move = run<MoveRule>};
+                                  .move = run<MoveRule>,
+                                  .add = run<AddRule>,
+                                  .ema = run<EmaRule>};
 
 }  // namespace ps::kernels::PS_ISA

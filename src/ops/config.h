@@ -34,9 +34,22 @@ struct Environment {
 enum class ProcessRole { kAlone, kScheduler, kServer, kWorker };
 enum class Profile { kDefault, kFast };
 enum class TransportKind { kAuto, kInproc, kIpc, kTcp, kShm };
-enum class ModeChoice { kProgram, kSync, kAsync, kSsp };
+enum class ModeChoice { kProgram, kSync, kAsync, kSsp, kLocal, kEasgd };
 enum class ReduceChoice { kProgram, kMean, kSum };
-enum class OptimizerChoice { kProgram, kSgd, kAdam, kAdamw };
+enum class OptimizerChoice {
+  kProgram,
+  kSgd,
+  kAdam,
+  kAdamw,
+  kAdagrad,
+  kRmsprop,
+  kLars,
+  kLamb,
+  kFtrl
+};
+enum class FiniteChoice { kProgram, kMessage, kStep };
+enum class UpdateChoice { kProgram, kServer, kWorker };
+enum class CompensationChoice { kProgram, kNone, kConstant, kAdaptive };
 enum class ScheduleChoice { kProgram, kConstant, kStep, kLinear, kCosine };
 enum class ProgressMode { kAuto, kLive, kPlain, kOff };
 
@@ -77,7 +90,19 @@ struct ConsistencyConfig {
   ModeChoice mode = ModeChoice::kProgram;
   std::uint64_t staleness = 2;
   bool staleness_aware = false;
+  std::optional<std::uint64_t> backup_workers;
+  std::optional<std::uint64_t> max_staleness;
+  CompensationChoice compensation = CompensationChoice::kProgram;
+  std::optional<float> lambda;
+  std::optional<float> decay;
+  std::optional<std::uint64_t> pushes_per_update;
+  std::optional<std::uint64_t> steps;
+  std::optional<bool> average_state;
+  std::optional<std::uint64_t> start_samples;
+  std::optional<std::uint64_t> period;
+  std::optional<float> alpha;
   ReduceChoice reduce = ReduceChoice::kProgram;
+  FiniteChoice finite = FiniteChoice::kProgram;
 };
 
 struct OptimizerConfig {
@@ -89,6 +114,15 @@ struct OptimizerConfig {
   std::optional<float> beta1;
   std::optional<float> beta2;
   std::optional<float> epsilon;
+  std::optional<float> alpha;
+  std::optional<float> eta;
+  std::optional<float> beta;
+  std::optional<float> l1;
+  std::optional<float> l2;
+  std::optional<float> clip_norm;
+  UpdateChoice update = UpdateChoice::kProgram;
+  std::optional<float> ema_decay;
+  std::optional<float> ema_tau;
   ScheduleChoice schedule = ScheduleChoice::kProgram;
   std::optional<std::uint64_t> warmup_samples;
   std::optional<float> warmup_start;
@@ -107,6 +141,7 @@ struct DataConfig {
 struct ObserveConfig {
   ProgressMode progress = ProgressMode::kAuto;
   bool json = false;
+  std::optional<bool> measure;
 };
 
 struct Config {

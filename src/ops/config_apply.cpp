@@ -1,5 +1,6 @@
 // From configuration to the values that the rest of ps works with.
 #include <algorithm>
+#include <type_traits>
 
 #include <ps/error.h>
 
@@ -13,40 +14,87 @@ void choose(bool wanted, Variant& variant) {
   if (wanted && !std::holds_alternative<Wanted>(variant)) variant = Wanted{};
 }
 
+template <class T, class U>
+void replace(const std::optional<T>& wanted, U& value) {
+  if (wanted) value = static_cast<U>(*wanted);
+}
+
 void apply_mode(const Config& config, Consistency& mode) {
   const auto& wanted = config.consistency;
   choose<Sync>(wanted.mode == ModeChoice::kSync, mode);
   choose<Async>(wanted.mode == ModeChoice::kAsync, mode);
   choose<Ssp>(wanted.mode == ModeChoice::kSsp, mode);
+  choose<LocalSgd>(wanted.mode == ModeChoice::kLocal, mode);
+  choose<Easgd>(wanted.mode == ModeChoice::kEasgd, mode);
+  if (auto* sync = std::get_if<Sync>(&mode)) replace(wanted.backup_workers, sync->backup_workers);
   if (auto* ssp = std::get_if<Ssp>(&mode)) {
     if (config.is_set("consistency.staleness")) ssp->staleness = wanted.staleness;
     if (config.is_set("consistency.staleness_aware")) ssp->staleness_aware = wanted.staleness_aware;
   }
   if (auto* async = std::get_if<Async>(&mode)) {
-    if (config.is_set("consistency.staleness_aware")) {
+    if (config.is_set("consistency.staleness_aware"))
       async->staleness_aware = wanted.staleness_aware;
-    }
+    replace(wanted.max_staleness, async->max_staleness);
+    if (wanted.compensation != CompensationChoice::kProgram)
+      async->compensation = static_cast<Compensation>(static_cast<int>(wanted.compensation) - 1);
+    replace(wanted.lambda, async->lambda);
+    replace(wanted.decay, async->decay);
+    replace(wanted.pushes_per_update, async->pushes_per_update);
+  }
+  if (auto* local = std::get_if<LocalSgd>(&mode)) {
+    replace(wanted.steps, local->steps);
+    replace(wanted.average_state, local->average_state);
+    replace(wanted.start_samples, local->start_samples);
+  }
+  if (auto* easgd = std::get_if<Easgd>(&mode)) {
+    replace(wanted.period, easgd->period);
+    replace(wanted.alpha, easgd->alpha);
   }
 }
 
-template <class T>
-void replace(const std::optional<T>& wanted, T& value) {
-  if (wanted) value = *wanted;
+// Calls visit(key, the configuration's value, the rule's) for every optimizer key that belongs to
+// some rules only; the rule's is null where this one has no such thing.
+template <class Rule, class Visit>
+void for_each_rule_key(const OptimizerConfig& wanted, Rule& rule, const Visit& visit) {
+#define PS_RULE_KEY(key)                                                                        \
+  if constexpr (requires { rule.key; }) {                                                       \
+    visit(#key, wanted.key, &rule.key);                                                         \
+  } else {                                                                                      \
+    visit(#key, wanted.key, static_cast<std::remove_cvref_t<decltype(*wanted.key)>*>(nullptr)); \
+  }
+  PS_RULE_KEY(momentum)
+  PS_RULE_KEY(nesterov)
+  PS_RULE_KEY(weight_decay)
+  PS_RULE_KEY(beta1)
+  PS_RULE_KEY(beta2)
+  PS_RULE_KEY(epsilon)
+  PS_RULE_KEY(alpha)
+  PS_RULE_KEY(eta)
+  PS_RULE_KEY(beta)
+  PS_RULE_KEY(l1)
+  PS_RULE_KEY(l2)
+#undef PS_RULE_KEY
 }
 
-// An optimizer key that was set although `optimizer` does not have it.
-void refuse_unused(const Config& config, const Optimizer& optimizer) {
-  const bool sgd = std::holds_alternative<Sgd>(optimizer);
-  const auto unused = sgd ? std::vector<const char*>{"beta1", "beta2", "epsilon"}
-                          : std::vector<const char*>{"momentum", "nesterov"};
-  for (const char* name : unused) {
-    const auto origin = config.origins.find("optimizer." + std::string(name));
-    if (origin == config.origins.end()) continue;
-    throw Error(ErrorCode::kInvalidArgument,
-                origin->second + ": optimizer." + name +
-                    " means nothing to the optimizer in force, " + optimizer_name(optimizer) +
-                    "; remove it or set optimizer.name to " + (sgd ? "adam or adamw" : "sgd"));
-  }
+// The names of the rules that have this key: "sgd, rmsprop, lars".
+std::string rules_with(const std::string& key) {
+  std::string names;
+  const OptimizerConfig nothing;
+  const auto look = [&](auto rule) {
+    for_each_rule_key(nothing, rule, [&](const char* name, const auto&, auto* value) {
+      if (value == nullptr || key != name) return;
+      names += (names.empty() ? "" : ", ") + std::string(optimizer_name(rule));
+    });
+  };
+  look(Sgd{});
+  look(Adam{});
+  look(AdamW{});
+  look(Adagrad{});
+  look(RmsProp{});
+  look(Lars{});
+  look(Lamb{});
+  look(Ftrl{});
+  return names;
 }
 
 void apply_optimizer(const Config& config, Optimizer& optimizer) {
@@ -54,19 +102,27 @@ void apply_optimizer(const Config& config, Optimizer& optimizer) {
   choose<Sgd>(wanted.name == OptimizerChoice::kSgd, optimizer);
   choose<Adam>(wanted.name == OptimizerChoice::kAdam, optimizer);
   choose<AdamW>(wanted.name == OptimizerChoice::kAdamw, optimizer);
-  refuse_unused(config, optimizer);
+  choose<Adagrad>(wanted.name == OptimizerChoice::kAdagrad, optimizer);
+  choose<RmsProp>(wanted.name == OptimizerChoice::kRmsprop, optimizer);
+  choose<Lars>(wanted.name == OptimizerChoice::kLars, optimizer);
+  choose<Lamb>(wanted.name == OptimizerChoice::kLamb, optimizer);
+  choose<Ftrl>(wanted.name == OptimizerChoice::kFtrl, optimizer);
+  const auto set = [&](const char* key, const auto& value, auto* slot) {
+    if (!value) return;
+    if (slot != nullptr) {
+      *slot = *value;
+      return;
+    }
+    const auto origin = config.origins.find("optimizer." + std::string(key));
+    throw Error(ErrorCode::kInvalidArgument,
+                (origin == config.origins.end() ? "" : origin->second + ": ") + "optimizer." + key +
+                    " means nothing to the optimizer in force, " + optimizer_name(optimizer) +
+                    "; remove it or set optimizer.name to one of " + rules_with(key));
+  };
   std::visit(
-      [&](auto& value) {
-        replace(wanted.lr, value.lr);
-        replace(wanted.weight_decay, value.weight_decay);
-        if constexpr (requires { value.momentum; }) {
-          replace(wanted.momentum, value.momentum);
-          replace(wanted.nesterov, value.nesterov);
-        } else {
-          replace(wanted.beta1, value.beta1);
-          replace(wanted.beta2, value.beta2);
-          replace(wanted.epsilon, value.epsilon);
-        }
+      [&](auto& rule) {
+        for_each_rule_key(wanted, rule, set);
+        replace(wanted.lr, rule.lr);
       },
       optimizer);
 }
@@ -115,6 +171,14 @@ void apply(const Config& config, ModelOptions& options) {
   options.groups.insert(options.groups.end(), group.begin(), group.end());
   if (config.consistency.reduce == ReduceChoice::kMean) options.reduce = Reduce::kMean;
   if (config.consistency.reduce == ReduceChoice::kSum) options.reduce = Reduce::kSum;
+  replace(config.optimizer.clip_norm, options.clip_norm);
+  replace(config.optimizer.ema_decay, options.ema.decay);
+  replace(config.optimizer.ema_tau, options.ema.tau);
+  replace(config.observe.measure, options.measure);
+  if (config.consistency.finite != FiniteChoice::kProgram)
+    options.finite = static_cast<Finite>(static_cast<int>(config.consistency.finite) - 1);
+  if (config.optimizer.update != UpdateChoice::kProgram)
+    options.update = static_cast<Update>(static_cast<int>(config.optimizer.update) - 1);
   if (config.is_set("transport.chunk_bytes")) options.chunk_bytes = config.transport.chunk_bytes;
 }
 

@@ -1,5 +1,7 @@
 #include "server/round.h"
 
+#include <algorithm>
+
 #include "base/planted.h"
 #include "kernels/reduce.h"
 
@@ -20,6 +22,14 @@ bool Round::offer(std::uint32_t rank, double weight, Buffer values) {
 bool Round::complete(std::uint32_t workers) const {
   if (planted(PlantedBug::kCountNotSet)) return order_.size() >= workers;
   return folded_ranks_ + staged_.size() == workers;
+}
+
+void Round::keep(std::span<const std::uint32_t> ranks) {
+  std::erase_if(staged_, [&](const auto& entry) {
+    if (std::ranges::binary_search(ranks, entry.first)) return false;
+    staged_bytes_ -= entry.second.values.size();
+    return true;
+  });
 }
 
 std::uint32_t Round::awaited() const {
@@ -47,8 +57,8 @@ void Round::fold(BlockPool& pool, std::size_t elements) {
   }
 }
 
-std::vector<Contribution> Round::contributions() const {
-  std::vector<Contribution> result;
+std::vector<optim::Contribution> Round::contributions() const {
+  std::vector<optim::Contribution> result;
   if (planted(PlantedBug::kArrivalOrder)) {
     for (const std::uint32_t rank : order_) {
       const auto staged = staged_.find(rank);

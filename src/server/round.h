@@ -16,7 +16,7 @@
 
 #include "base/block_pool.h"
 #include "base/buffer.h"
-#include "server/optimizer.h"
+#include "optim/optimizer.h"
 
 namespace ps::server {
 
@@ -34,6 +34,9 @@ class Round {
   }
   [[nodiscard]] bool complete(std::uint32_t workers) const;
 
+  // Forgets what ranks other than these (ascending) have contributed. REQUIRES: nothing is folded.
+  void keep(std::span<const std::uint32_t> ranks);
+
   // The lowest rank that has not contributed: the one that folding waits for.
   [[nodiscard]] std::uint32_t awaited() const;
   [[nodiscard]] std::size_t staged_bytes() const { return staged_bytes_; }
@@ -44,7 +47,7 @@ class Round {
   // ascending rank.
   [[nodiscard]] std::span<const float> folded() const { return sum_.as<float>(); }
   [[nodiscard]] double folded_weight() const { return folded_weight_; }
-  [[nodiscard]] std::vector<Contribution> contributions() const;
+  [[nodiscard]] std::vector<optim::Contribution> contributions() const;
   // Ranks that contributed n > 0, ascending.
   [[nodiscard]] std::vector<std::uint32_t> contributors() const;
 

@@ -10,6 +10,7 @@
 
 #include "base/planted.h"
 #include "cluster/placement.h"
+#include "optim/modes.h"
 
 namespace ps::server {
 
@@ -20,12 +21,15 @@ void Shard::on_start(TimePoint now, cluster::Outbox& out) {
 }
 
 void Shard::on_message(net::Link from, wire::Message message, TimePoint now, cluster::Outbox& out) {
+  now_ = now;
   if (from != cluster::kSchedulerLink) {
     on_request(from, std::move(message), out);
     return;
   }
   const auto control = agent_.on_message(message, now, out);
   if (control && std::holds_alternative<wire::View>(*control)) on_view(now, out);
+  if (const auto* result = control ? std::get_if<wire::RoundResult>(&*control) : nullptr)
+    on_round_result(*result, out);
   check_failure(now, out);
 }
 
@@ -115,23 +119,37 @@ void Shard::allocate(const wire::ModelInfo& info, TimePoint now, cluster::Outbox
   }
   std::vector<std::string> names;
   for (const auto& parameter : info.parameters) names.push_back(parameter.name);
-  auto model =
-      std::make_unique<Model>(Model{.id = info.id,
-                                    .options = info.options,
-                                    .parameters = info.parameters,
-                                    .rates = resolve_groups(info.options, names).rates,
-                                    .optimizer = std::make_unique<Optimizer>(info.options, workers),
-                                    .gate = Gate(info.options.mode, workers),
-                                    .sync = std::holds_alternative<Sync>(info.options.mode)});
+  auto model = std::make_unique<Model>(
+      Model{.id = info.id,
+            .options = info.options,
+            .parameters = info.parameters,
+            .rates = optim::resolve_groups(info.options, names).rates,
+            .optimizer = std::make_unique<optim::Optimizer>(info.options, workers),
+            .gate = Gate(info.options.mode, workers),
+            .sync = optim::has_rounds(info.options.mode)});
+  for (auto& parameter : model->parameters)
+    parameter.kind = optim::kind_on_servers(info.options, parameter.kind);
+  if (const auto* async = std::get_if<Async>(&info.options.mode)) model->async = *async;
+  if (const auto* sync = std::get_if<Sync>(&info.options.mode)) {
+    const bool here = !optim::updates_on_workers(info.options);
+    const bool gradient =
+        (here && model->optimizer->needs_gradient_norms()) || info.options.finite == Finite::kStep;
+    model->agreement = Agreement({.ticket = sync->backup_workers > 0,
+                                  .gradient = gradient,
+                                  .update = here && model->optimizer->needs_update_norms()},
+                                 workers, workers - sync->backup_workers);
+  }
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     if (info.placement[i] != options_.agent.self.index) continue;
     Chunk chunk;
     chunk.where = chunks[i];
+    chunk.position = static_cast<std::uint32_t>(i);
     chunk.weights = pool_.acquire(chunks[i].count * sizeof(float));
     // An update writes into a second block and the first becomes free; having both from the start,
     // no step allocates.
-    chunk.state = model->optimizer->make_state(chunks[i].count);
+    if (model->parameters[chunks[i].parameter].kind == ParameterKind::kTrained)
+      chunk.state = model->optimizer->make_state(chunks[i].count);
     model->index.emplace(std::pair{chunks[i].parameter, chunks[i].offset}, model->chunks.size());
     bytes += chunk.weights.size();
     model->chunks.push_back(std::move(chunk));

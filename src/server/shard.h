@@ -22,9 +22,11 @@
 #include "cluster/agent.h"
 #include "cluster/core.h"
 #include "cluster/placement.h"
+#include "optim/groups.h"
+#include "optim/optimizer.h"
+#include "server/agreement.h"
 #include "server/gate.h"
-#include "server/groups.h"
-#include "server/optimizer.h"
+#include "server/measure.h"
 #include "server/round.h"
 #include "server/window.h"
 
@@ -36,9 +38,9 @@ class UpdateObserver {
   struct Update {
     std::uint16_t model;
     cluster::Chunk chunk;
-    std::uint64_t version;  // of the weights before it
-    const Round* round;     // sync
-    Contribution single;    // else
+    std::uint64_t version;       // of the weights before it
+    const Round* round;          // sync
+    optim::Contribution single;  // else
   };
   UpdateObserver() = default;
   virtual ~UpdateObserver() = default;
@@ -60,6 +62,8 @@ class Shard final : public cluster::Core {
     std::uint64_t nonfinite = 0;  // messages refused for NaN or infinity
     std::uint64_t overflows = 0;  // updates left out because the new weights were not finite
     std::uint64_t late = 0;
+    std::uint64_t stale = 0;
+    std::uint64_t skipped = 0;  // rounds that were not finite
     std::uint64_t fenced = 0;
     std::uint64_t refused = 0;
     std::uint64_t busy = 0;
@@ -96,23 +100,45 @@ class Shard final : public cluster::Core {
     RequestId id;
     std::uint64_t version;  // done once the chunk has it
   };
+  struct Held {
+    std::uint32_t rank;
+    double weight;
+    std::uint64_t version;  // it was computed at
+    Buffer values;
+  };
+  struct Pulled {
+    std::uint32_t rank;
+    std::uint64_t version;
+    Memory weights;  // the block itself: nothing is copied
+  };
   struct Chunk {
     cluster::Chunk where;
+    std::uint32_t position = 0;  // among all chunks of the model
     bool initialised = false;
     std::uint64_t version = 0;
     Memory weights;
-    Optimizer::ChunkState state;
+    optim::Optimizer::ChunkState state;
     Round round;
+    Memory gradient;             // reduced, in a round that the shards agree on
+    bool reduced = false;        // somebody contributed to it
+    Memory average;              // ModelOptions::ema
+    std::vector<Held> held;      // async: pushes that wait for more
+    std::vector<Pulled> pulled;  // async with compensation: what workers have been sent
+    Memory mean_square;          // adaptive compensation
     std::vector<Waiter> waiters;
   };
   struct Model {
     std::uint16_t id = 0;
     ModelOptions options;
-    std::vector<wire::ParameterInfo> parameters;
-    std::vector<ParameterRates> rates;  // by parameter
-    std::unique_ptr<Optimizer> optimizer;
+    std::vector<wire::ParameterInfo> parameters;  // of kinds as optim::kind_on_servers() has them
+    std::vector<optim::ParameterRates> rates;     // by parameter
+    std::unique_ptr<optim::Optimizer> optimizer;
     Gate gate;
     bool sync = false;
+    Async async = {};  // in async mode
+    Agreement agreement = {};
+    Measure measure = {};
+    std::uint64_t round_ask = 0;
     std::vector<Chunk> chunks = {};
     std::map<std::pair<std::uint32_t, std::uint64_t>, std::size_t> index =
         {};                     // (parameter, offset) -> chunk
@@ -166,10 +192,28 @@ class Shard final : public cluster::Core {
   void commit_if_complete(Model& model, Chunk& chunk, cluster::Outbox& out);
   void update(Model& model,
               Chunk& chunk,
-              const Optimizer::Step& step,
+              const optim::Optimizer::Step& step,
               const Round* round,
-              const Contribution& single);
-  void close_round(Model& model);
+              const optim::Contribution& single);
+  void finish_update(Model& model, Chunk& chunk, const Memory& next, bool finite);
+  static void close_round(Model& model);
+  static void end_measured_round(Model& model);
+
+  // rounds that all shards agree on (shard_rounds.cpp)
+  void on_round_result(const wire::RoundResult& result, cluster::Outbox& out);
+  void advance(Model& model, cluster::Outbox& out);
+  void reduce_round(Model& model, wire::RoundPart& part);
+  void direct_round(Model& model, wire::RoundPart& part);
+  void commit_round(Model& model, cluster::Outbox& out);
+  optim::Optimizer::Step step_of(const Model& model, const Chunk& chunk) const;
+  optim::Optimizer::Step agreed_step_of(const Model& model, const Chunk& chunk, float clip) const;
+  static float clip_of(const Model& model);
+  void drop_late(const Model& model, Chunk& chunk);
+
+  // async and ssp (shard_async.cpp)
+  void apply_held(Model& model, Chunk& chunk, Pending& pending);
+  Memory compensated(const Model& model, Chunk& chunk, const Held& push);
+  static void remember_pull(Chunk& chunk, std::uint32_t rank);
   void wake(Chunk& chunk, cluster::Outbox& out);
   void open_gates(cluster::Outbox& out);
   bool answer_if_done(const RequestId& id, cluster::Outbox& out);
@@ -193,6 +237,7 @@ class Shard final : public cluster::Core {
   std::vector<WorkerState> workers_;
   std::map<RequestId, Pending> pending_;
   std::size_t staged_bytes_ = 0;
+  TimePoint now_{};  // of the event in hand
   Counters counters_;
   bool finished_ = false;
   bool failed_ = false;

@@ -113,7 +113,10 @@ void Shard::repeat_answer(net::Link from,
 // Contributions that wait for their round are limited; the rank that a chunk waits for is always
 // let in.
 bool Shard::has_room(const Model& model, const wire::Message& message) const {
-  if (!model.sync || staged_bytes_ + message.payload.size() <= options_.staging_bytes) return true;
+  // A round that may leave somebody out waits for nobody in particular.
+  if (!model.sync || model.agreement.needs().ticket ||
+      staged_bytes_ + message.payload.size() <= options_.staging_bytes)
+    return true;
   for (const wire::Segment& segment : message.segments) {
     const auto at = model.index.find({segment.parameter, segment.offset});
     if (at != model.index.end() &&
@@ -142,13 +145,20 @@ void Shard::process(net::Link from, wire::Message message, cluster::Outbox& out)
   }
   const bool retires = (header.flags & wire::kFlagRetire) != 0;
   if (retires || header.type == wire::Type::kAssign) {  // neither waits for anything
-    if (retires) model->gate.leave(id.rank);
+    if (retires) {
+      model->gate.leave(id.rank);
+      model->agreement.retire(id.rank);
+    }
     if (!retires) assign(*model, message, out);
     workers_[id.rank].window.finish(header.sequence, {});
     send_answer(from, header, {}, {}, out);
+    if (retires && model->agreement.needs().ticket) advance(*model, out);
     return open_gates(out);
   }
-  if ((header.flags & wire::kFlagJoin) != 0) model->gate.join(id.rank);
+  if ((header.flags & wire::kFlagJoin) != 0) {
+    model->gate.join(id.rank);
+    model->agreement.join(id.rank);
+  }
   Pending& pending = pending_[id];
   pending.header = header;
   pending.segments = message.segments;
@@ -173,7 +183,7 @@ void Shard::process(net::Link from, wire::Message message, cluster::Outbox& out)
 
 // What is wrong with a request, in words; empty if nothing is.
 std::string Shard::find_fault(const Model& model, const wire::Message& message) const {
-  if (is_push(message.header.type) && !usable_weight(message.header.weight))
+  if (is_push(message.header.type) && !optim::usable_weight(message.header.weight))
     return "its weight is neither 0 nor between 1e-30 and 1e30";
   for (const wire::Segment& segment : message.segments) {
     const auto at = model.index.find({segment.parameter, segment.offset});
@@ -190,6 +200,8 @@ std::string Shard::find_fault(const Model& model, const wire::Message& message) 
     if (model.sync && message.header.clock > chunk.version)
       return "a push is for a round that has not begun";
   }
+  if ((message.header.flags & wire::kFlagAverage) != 0 && model.options.ema.decay == 0)
+    return "no moving average of the weights is kept; set ModelOptions::ema";
   if (message.header.type == wire::Type::kAssign && !kernels::all_finite(floats(message.payload)))
     return "an initial value is NaN or infinite";
   return {};
@@ -272,20 +284,26 @@ void Shard::send_answer(net::Link to,
   message.header.weight = answer.lr;
   agent_.stamp(message.header);
   Model* model = find_model(request.model);
-  if (wants_weights(request.type) && model != nullptr && answer.status != wire::Status::kRefused) {
+  if ((request.flags & wire::kFlagMeasures) != 0 && segments.empty() && model != nullptr) {
+    message.payload = Buffer::copy_of(std::as_bytes(model->measure.sums()));
+  } else if (wants_weights(request.type) && model != nullptr &&
+             answer.status != wire::Status::kRefused) {
     std::size_t bytes = 0;
     for (const wire::Segment& segment : segments) bytes += segment.count * sizeof(float);
-    const bool packed = segments.size() > 1;
+    const bool average = (request.flags & wire::kFlagAverage) != 0;
+    const bool packed = segments.size() > 1 || average;  // an average is updated in place
     const Memory memory = packed ? pool_.acquire(bytes) : Memory();
     std::size_t position = 0;
     for (wire::Segment segment : segments) {
-      const Chunk& chunk = *find_chunk(*model, segment);
+      Chunk& chunk = *find_chunk(*model, segment);
+      if (model->async.compensation != Compensation::kNone)
+        remember_pull(chunk, request.sender.index);
       segment.bytes = static_cast<std::uint32_t>(chunk.weights.size());
       segment.version = chunk.version + (planted(PlantedBug::kTornPull) ? 1 : 0);
       message.segments.push_back(segment);
       if (packed)
-        std::memcpy(memory.bytes().data() + position, chunk.weights.bytes().data(),
-                    chunk.weights.size());
+        std::memcpy(memory.bytes().data() + position,
+                    (average ? chunk.average : chunk.weights).bytes().data(), chunk.weights.size());
       position += chunk.weights.size();
       if (!packed) message.payload = chunk.weights.buffer();
     }

@@ -5,7 +5,7 @@
 
 #include "base/planted.h"
 #include "kernels/finite.h"
-#include "server/schedule.h"
+#include "optim/schedule.h"
 #include "server/shard.h"
 
 namespace ps::server {
@@ -18,6 +18,10 @@ void Shard::assign(Model& model, const wire::Message& message, cluster::Outbox& 
     if (!chunk.initialised) {
       std::memcpy(chunk.weights.bytes().data(), message.payload.data() + position, segment.bytes);
       chunk.initialised = true;
+      if (model.options.ema.decay > 0) {
+        chunk.average = Memory::allocate(segment.bytes);
+        std::memcpy(chunk.average.bytes().data(), chunk.weights.bytes().data(), segment.bytes);
+      }
       wake(chunk, out);
     }
     position += segment.bytes;
@@ -51,6 +55,7 @@ void Shard::push(Model& model,
   }
   if (ends) end_step(model, header, pending, offered);
   // Last, since a commit answers requests: `pending` may be gone after one.
+  if (model.agreement.needs().any()) return advance(model, out);
   for (Chunk* chunk : offered) commit_if_complete(model, *chunk, out);
 }
 
@@ -74,10 +79,14 @@ std::vector<Shard::Chunk*> Shard::contribute(Model& model,
       continue;
     }
     model.round_samples[id.rank] = header.samples;
+    if (!taken && model.options.finite == Finite::kStep) model.agreement.spoiled();
     staged_bytes_ -= chunk.round.staged_bytes();
     const ParameterKind kind = model.parameters[segment.parameter].kind;
     chunk.round.offer(id.rank, model.optimizer->weight_of(kind, header.weight), std::move(values));
-    if (staged_bytes_ + chunk.round.staged_bytes() > options_.staging_bytes / 2)
+    // Values that replace others do not add up.
+    const bool may_fold =
+        !model.options.measure && !model.agreement.needs().ticket && kind != ParameterKind::kAssign;
+    if (may_fold && staged_bytes_ + chunk.round.staged_bytes() > options_.staging_bytes / 2)
       chunk.round.fold(pool_, chunk.where.count);
     staged_bytes_ += chunk.round.staged_bytes();
     chunk.waiters.push_back({id, chunk.version + 1});
@@ -85,32 +94,6 @@ std::vector<Shard::Chunk*> Shard::contribute(Model& model,
     offered.push_back(&chunk);
   }
   return offered;
-}
-
-// Async and ssp: each chunk is updated at once.
-void Shard::apply_now(Model& model, const wire::Message& message, Pending& pending) {
-  const std::uint32_t rank = message.header.sender.index;
-  std::size_t position = 0;
-  for (const wire::Segment& segment : message.segments) {
-    Chunk& chunk = *find_chunk(model, segment);
-    const std::uint64_t staleness = chunk.version - segment.version;
-    const Contribution single{rank, message.header.weight,
-                              floats(message.payload.slice(position, segment.bytes))};
-    position += segment.bytes;
-    const ParameterRates& rates = model.rates[segment.parameter];
-    update(model, chunk,
-           {.kind = model.parameters[segment.parameter].kind,
-            .lr_scale = rates.lr_scale,
-            .weight_decay = rates.weight_decay,
-            .lr_factor = factor(model.options.schedule, model.samples),
-            .staleness = staleness,
-            .single = true},
-           nullptr, single);
-    workers_[rank].staleness.add(staleness);
-    pending.answer.staleness =
-        std::max(pending.answer.staleness, static_cast<std::uint32_t>(staleness));
-    pending.answer.lr = chunk.state.lr;
-  }
 }
 
 // The step is whole: in sync what it did not send counts as n = 0, otherwise the worker's clock
@@ -122,9 +105,11 @@ void Shard::end_step(Model& model,
   const std::uint32_t rank = header.sender.index;
   if (!model.sync) {
     model.samples += header.samples;
+    model.measure.end_update(1, header.samples);
     model.gate.step_done(rank);
     return;
   }
+  model.agreement.arrived(rank, header.clock, header.samples);
   const RequestId id{rank, header.sequence};
   for (Chunk& chunk : model.chunks) {
     if (chunk.version != header.clock) continue;
@@ -144,14 +129,8 @@ void Shard::end_step(Model& model,
 
 void Shard::commit_if_complete(Model& model, Chunk& chunk, cluster::Outbox& out) {
   if (!chunk.round.complete(static_cast<std::uint32_t>(workers_.size()))) return;
-  const ParameterRates& rates = model.rates[chunk.where.parameter];
   staged_bytes_ -= chunk.round.staged_bytes();
-  update(model, chunk,
-         {.kind = model.parameters[chunk.where.parameter].kind,
-          .lr_scale = rates.lr_scale,
-          .weight_decay = rates.weight_decay,
-          .lr_factor = factor(model.options.schedule, model.samples)},
-         &chunk.round, {});
+  update(model, chunk, step_of(model, chunk), &chunk.round, {});
   chunk.round.reset();
   close_round(model);
   wake(chunk, out);
@@ -160,14 +139,14 @@ void Shard::commit_if_complete(Model& model, Chunk& chunk, cluster::Outbox& out)
 // Out of place: answers under way keep the old block (invariant 3).
 void Shard::update(Model& model,
                    Chunk& chunk,
-                   const Optimizer::Step& step,
+                   const optim::Optimizer::Step& step,
                    const Round* round,
-                   const Contribution& single) {
+                   const optim::Contribution& single) {
   if (options_.observer != nullptr) {
     options_.observer->on_update({model.id, chunk.where, chunk.version, round, single});
   }
   const Memory next = pool_.acquire(chunk.weights.size());
-  const std::vector<Contribution> all =
+  const std::vector<optim::Contribution> all =
       round != nullptr ? round->contributions() : std::vector{single};
   const bool finite = model.optimizer->apply(
       step,
@@ -177,6 +156,13 @@ void Shard::update(Model& model,
        .folded_weight = round != nullptr ? round->folded_weight() : 0.0,
        .contributions = all},
       chunk.state);
+  if (finite && model.options.measure && step.kind == ParameterKind::kTrained)
+    model.measure.add(all, chunk.weights.as<const float>(), next.as<const float>());
+  finish_update(model, chunk, next, finite);
+}
+
+// The weights after the update are in `next`.
+void Shard::finish_update(Model& model, Chunk& chunk, const Memory& next, bool finite) {
   if (finite) {
     chunk.weights = next;
   } else {
@@ -189,6 +175,20 @@ void Shard::update(Model& model,
   }
   ++chunk.version;
   ++counters_.updates;
+  if (chunk.average.size() > 0) {
+    model.optimizer->follow(chunk.weights.as<const float>(), chunk.average.as<float>(),
+                            chunk.version);
+  }
+}
+
+optim::Optimizer::Step Shard::step_of(const Model& model, const Chunk& chunk) const {
+  const wire::ParameterInfo& parameter = model.parameters[chunk.where.parameter];
+  const optim::ParameterRates& rates = model.rates[chunk.where.parameter];
+  return {.kind = parameter.kind,
+          .lr_scale = rates.lr_scale,
+          .weight_decay = rates.weight_decay,
+          .lr_factor = optim::factor(model.options.schedule, model.samples),
+          .dimensions = parameter.shape.size()};
 }
 
 // Once every chunk has committed the round, its samples count as consumed: all of them saw the same
@@ -197,7 +197,19 @@ void Shard::close_round(Model& model) {
   const auto [low, high] = std::ranges::minmax_element(model.chunks, {}, &Chunk::version);
   if (low->version != high->version) return;
   for (const auto& [rank, samples] : model.round_samples) model.samples += samples;
+  end_measured_round(model);
   model.round_samples.clear();
+}
+
+void Shard::end_measured_round(Model& model) {
+  double samples = 0;
+  std::size_t contributors = 0;
+  for (const auto& [rank, count] : model.round_samples) {
+    if (count == 0 || !model.agreement.contributes(rank)) continue;
+    samples += count;
+    ++contributors;
+  }
+  model.measure.end_update(contributors, samples);
 }
 
 }  // namespace ps::server

@@ -1,15 +1,14 @@
+// A model's table: its parameters, its start, what is known of it. Steps are in model_steps.cpp.
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <limits>
 #include <utility>
 #include <xxhash.h>
 
 #include <ps/error.h>
 #include <ps/model.h>
 
-#include "server/groups.h"
-#include "server/optimizer.h"
+#include "optim/groups.h"
+#include "optim/modes.h"
 #include "session/session_impl.h"
 
 namespace ps {
@@ -34,16 +33,6 @@ std::uint64_t checked_elements(const std::string& name, const std::vector<std::i
   return product;
 }
 
-std::uint32_t samples_of(double weight, std::optional<std::uint32_t> samples) {
-  if (!server::usable_weight(weight)) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        "a step's weight must be 0 or between 1e-30 and 1e30, got " + std::to_string(weight));
-  }
-  constexpr double kLargest = std::numeric_limits<std::uint32_t>::max();
-  return samples.value_or(static_cast<std::uint32_t>(std::min(std::round(weight), kLargest)));
-}
-
 }  // namespace
 
 // --- Parameter
@@ -62,41 +51,8 @@ std::span<float> Parameter::gradients() const {
   return impl_->gradients.as<float>();
 }
 
-void Parameter::push_pull() const {
-  if (!impl_->model->in_step) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "push_pull() of '" + name() + "' outside a step: call Model::begin_step() first");
-  }
-  impl_->model->session->runtime->tell(
-      [model = *impl_->model->index, index = impl_->index](worker::Worker& worker, TimePoint now,
-                                                           cluster::Outbox& out) {
-        worker.ready(model, index, now, out);
-      });
-}
-
-void Parameter::skip() const {
-  if (!impl_->model->in_step) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "skip() of '" + name() + "' outside a step: call Model::begin_step() first");
-  }
-  impl_->model->session->runtime->tell(
-      [model = *impl_->model->index, index = impl_->index](worker::Worker& worker, TimePoint now,
-                                                           cluster::Outbox& out) {
-        worker.skip(model, index, now, out);
-      });
-}
-
 // --- Model
 // ---------------------------------------------------------------------------------------------------
-
-void Model::Impl::check_idle(const std::string& what) const {
-  if (!index)
-    throw Error(ErrorCode::kInvalidArgument, what + " before start() of model '" + name + "'");
-  if (in_step || (last && !last->done())) {
-    throw Error(ErrorCode::kInvalidArgument, what + " while a step of model '" + name +
-                                                 "' is under way: wait for its Pending first");
-  }
-}
 
 Parameter Model::add(const std::string& name,
                      const std::vector<std::int64_t>& shape,
@@ -133,18 +89,30 @@ void Model::start() {
   setup.name = impl_->name;
   setup.options = impl_->options;
   std::vector<std::string> names;
+  std::vector<worker::Replica::Tensor> tensors;
+  std::vector<worker::Accumulator::Tensor> sums;
   for (const auto& parameter : impl_->storage) {
     names.push_back(parameter->info.name);
+    tensors.push_back({parameter->info, parameter->weights, parameter->gradients});
+    sums.push_back({parameter->info.kind, parameter->gradients});
     setup.parameters.push_back(parameter->info);
     setup.weights.push_back(parameter->weights);
     setup.gradients.push_back(parameter->gradients);
   }
-  if (const auto groups = server::resolve_groups(impl_->options, names);
-      !groups.unmatched.empty()) {
+  if (const auto groups = optim::resolve_groups(impl_->options, names); !groups.unmatched.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "parameter group '" + groups.unmatched.front() +
                     "' matches no parameter of model '" + impl_->name + "', which has " +
                     (names.empty() ? "none" : "'" + names.front() + "' and others"));
+  }
+  impl_->accumulator = worker::Accumulator(impl_->options.reduce, std::move(sums));
+  if (optim::updates_on_workers(impl_->options)) {
+    impl_->replica = std::make_shared<worker::Replica>(impl_->options, impl_->session->workers(),
+                                                       std::move(tensors));
+    const worker::Replica::Travel& travel = impl_->replica->travel();
+    setup.parameters = travel.parameters;
+    setup.weights = travel.weights;
+    setup.gradients = travel.gradients;
   }
   const auto slot = static_cast<std::size_t>(std::ranges::count_if(
       impl_->session->models, [](const auto& model) { return model->index.has_value(); }));
@@ -155,56 +123,8 @@ void Model::start() {
         worker.add_model(ticket, setup, now, out);
       });
   started->wait(std::nullopt);
+  if (impl_->replica) impl_->replica->started();
   impl_->index = slot;
-}
-
-void Model::begin_step(double weight, std::optional<std::uint32_t> samples) {
-  impl_->check_idle("begin_step()");
-  const worker::StepBegin begin{worker::Verb::kPushPull, weight, samples_of(weight, samples)};
-  impl_->session->runtime->tell(
-      [model = *impl_->index, begin](worker::Worker& worker, TimePoint now, cluster::Outbox& out) {
-        worker.begin_step(model, begin, now, out);
-      });
-  impl_->in_step = true;
-}
-
-Pending Model::push_pull() {
-  if (!impl_->in_step) {
-    throw Error(ErrorCode::kInvalidArgument, "push_pull() of model '" + impl_->name +
-                                                 "' without begin_step(): say push_pull(weight)");
-  }
-  impl_->in_step = false;
-  impl_->last = impl_->session->runtime->submit(
-      "push_pull()",
-      [model = *impl_->index](worker::Worker& worker, worker::Ticket ticket, TimePoint now,
-                              cluster::Outbox& out) { worker.end_step(ticket, model, now, out); });
-  return Pending(impl_->last);
-}
-
-Pending Model::push_pull(double weight, std::optional<std::uint32_t> samples) {
-  begin_step(weight, samples);
-  return push_pull();
-}
-
-Pending Model::push(double weight, std::optional<std::uint32_t> samples) {
-  impl_->check_idle("push()");
-  const worker::StepBegin begin{worker::Verb::kPush, weight, samples_of(weight, samples)};
-  impl_->last = impl_->session->runtime->submit(
-      "push()", [model = *impl_->index, begin](worker::Worker& worker, worker::Ticket ticket,
-                                               TimePoint now, cluster::Outbox& out) {
-        worker.begin_step(model, begin, now, out);
-        worker.end_step(ticket, model, now, out);
-      });
-  return Pending(impl_->last);
-}
-
-Pending Model::pull() {
-  impl_->check_idle("pull()");
-  impl_->last = impl_->session->runtime->submit(
-      "pull()",
-      [model = *impl_->index](worker::Worker& worker, worker::Ticket ticket, TimePoint now,
-                              cluster::Outbox& out) { worker.pull(ticket, model, now, out); });
-  return Pending(impl_->last);
 }
 
 const std::string& Model::name() const {

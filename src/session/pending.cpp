@@ -1,5 +1,7 @@
 #include "session/pending.h"
 
+#include <utility>
+
 #include <ps/error.h>
 
 #include "base/assert.h"
@@ -13,21 +15,41 @@ void Pending::State::complete(worker::Outcome outcome) {
   completed_.notify_all();
 }
 
+void Pending::State::then(std::shared_ptr<State> also, Rest rest) {
+  also_ = std::move(also);
+  rest_ = std::move(rest);
+}
+
 const worker::Outcome& Pending::State::wait(std::optional<std::chrono::milliseconds> timeout) {
   const auto patience = timeout.value_or(patience_);
-  std::unique_lock lock(mutex_);
-  if (!completed_.wait_for(lock, patience, [this] { return outcome_.has_value(); })) {
-    throw Error(ErrorCode::kTimeout,
-                what_ + " took longer than " + std::to_string(patience.count()) +
-                    " ms; another worker may be slow or stuck (its progress is in its log)");
+  {
+    std::unique_lock lock(mutex_);
+    if (!completed_.wait_for(lock, patience, [this] { return outcome_.has_value(); })) {
+      throw Error(ErrorCode::kTimeout,
+                  what_ + " took longer than " + std::to_string(patience.count()) +
+                      " ms; another worker may be slow or stuck (its progress is in its log)");
+    }
   }
   if (outcome_->failure) throw Error(outcome_->failure->code, outcome_->failure->text);
+  if (also_) also_->wait(timeout);
+  run_rest();
   return *outcome_;
 }
 
-bool Pending::State::done() const {
-  const std::lock_guard lock(mutex_);
-  return outcome_.has_value();
+bool Pending::State::done() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!outcome_) return false;
+  }
+  if (outcome_->failure) return true;
+  if (also_ && !also_->done()) return false;
+  if (!also_ || !also_->outcome_->failure) run_rest();
+  return true;
+}
+
+void Pending::State::run_rest() {
+  if (const Rest rest = std::exchange(rest_, {}))
+    rest(*outcome_, also_ ? &*also_->outcome_ : nullptr);
 }
 
 StepInfo to_info(const worker::StepResult& result) {
@@ -36,9 +58,11 @@ StepInfo to_info(const worker::StepResult& result) {
           .mean_staleness =
               result.chunks == 0 ? 0.0 : result.staleness_sum / static_cast<double>(result.chunks),
           .lr = result.lr,
-          .accepted = result.nonfinite == 0 && result.late == 0,
+          .accepted = result.nonfinite + result.late + result.stale + result.skipped == 0,
           .late = result.late,
-          .nonfinite = result.nonfinite};
+          .nonfinite = result.nonfinite,
+          .stale = result.stale,
+          .skipped = result.skipped};
 }
 
 StepInfo Pending::wait(std::optional<std::chrono::milliseconds> timeout) {

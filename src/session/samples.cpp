@@ -6,6 +6,7 @@
 #include <ps/samples.h>
 
 #include "base/random.h"
+#include "optim/modes.h"
 #include "session/session_impl.h"
 
 namespace ps {
@@ -33,6 +34,9 @@ class Samples::Impl {
   std::uint32_t size = 0;
   SampleOptions options;
   bool leased = false;
+  // With backup workers: the rounds before the first step. Where the others went on without this
+  // worker, so does its data: what it was to read has been passed over.
+  std::optional<std::uint64_t> first_round;
   std::uint64_t stream = 0;
 
   std::optional<Batch> next() { return leased ? next_leased() : next_in_lockstep(); }
@@ -43,6 +47,10 @@ class Samples::Impl {
     const std::uint64_t per_epoch =
         (std::uint64_t{size} + options.global_batch - 1) / options.global_batch;
     const std::uint64_t steps = per_epoch * options.epochs;
+    if (first_round) {
+      const std::uint64_t rounds = session->runtime->newest_version();
+      step_ = std::max(step_, rounds - std::min(rounds, *first_round));
+    }
     if (step_ >= steps) return std::nullopt;
     const auto epoch = options.first_epoch + static_cast<std::uint32_t>(step_ / per_epoch);
     const std::uint64_t begin = step_ % per_epoch * options.global_batch;
@@ -129,8 +137,13 @@ Samples Session::samples(std::uint64_t dataset_size, const SampleOptions& option
   impl->size = static_cast<std::uint32_t>(dataset_size);
   impl->options = options;
   impl->leased = std::ranges::any_of(impl_->models, [&](const auto& model) {
-    return started(model) && !std::holds_alternative<Sync>(model->options.mode);
+    return started(model) && !optim::has_rounds(model->options.mode);
   });
+  for (const auto& model : impl_->models) {
+    const auto* sync = std::get_if<Sync>(&model->options.mode);
+    if (sync != nullptr && sync->backup_workers > 0)
+      impl->first_round = impl_->runtime->newest_version();
+  }
   impl->stream = impl_->streams++;
   return Samples(std::move(impl));
 }

@@ -4,8 +4,9 @@
 
 #include <ps/error.h>
 
-#include "server/optimizer.h"
-#include "server/schedule.h"
+#include "optim/modes.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
 #include "session/session_impl.h"
 
 namespace ps {
@@ -162,8 +163,9 @@ Model Session::model(const std::string& name, const ModelOptions& options) {
   model->session = impl_.get();
   model->name = name;
   model->options = configured(options);
-  server::check(model->options.schedule);
-  const server::Optimizer validated(model->options, impl_->workers());
+  optim::check(model->options.schedule);
+  optim::check_mode(model->options, impl_->workers());
+  const optim::Optimizer validated(model->options, impl_->workers());
   impl_->models.push_back(std::move(model));
   return Model(impl_->models.back().get());
 }

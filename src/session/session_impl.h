@@ -13,6 +13,8 @@
 #include "ops/progress.h"
 #include "session/in_process.h"
 #include "session/worker_runtime.h"
+#include "worker/accumulator.h"
+#include "worker/replica.h"
 
 namespace ps {
 
@@ -23,6 +25,7 @@ class Parameter::Impl {
   wire::ParameterInfo info;
   Memory weights;
   Memory gradients;
+  bool settled = false;  // in the step under way: it has left, or is no part of it
 };
 
 class Model::Impl {
@@ -33,11 +36,37 @@ class Model::Impl {
   std::vector<std::unique_ptr<Parameter::Impl>> storage;
   std::vector<Parameter> parameters;
   std::optional<std::size_t> index;  // in the worker's core, once started
-  bool in_step = false;              // begin_step() without its push_pull() yet
+  worker::Accumulator accumulator;
+  // In the modes in which workers update weights of their own. Shared: what a Pending has left to
+  // do may outlive the session.
+  std::shared_ptr<worker::Replica> replica;
+  std::vector<double> measured;  // the shards' sums when they were asked last
+  bool in_step = false;          // begin_step() without its push_pull() yet
+  double weight = 0.0;           // of that step, without what was accumulated
   std::shared_ptr<Pending::State> last;
+  std::shared_ptr<Pending::State> center;  // easgd: on its way, for the exchange that ends the step
 
   // Throws Error(kInvalidArgument) naming `what` unless a step may begin.
   void check_idle(const std::string& what) const;
+  // The same for steps, which easgd's center must not take.
+  void check_may_step(const std::string& what) const;
+  // One step and its parts: the accumulated gradients joined in, and in the worker's core what
+  // leaves.
+  void begin(worker::Verb verb, double step_weight, std::optional<std::uint32_t> samples);
+  void settle(Parameter::Impl& parameter, bool touched);
+  std::shared_ptr<Pending::State> end();
+
+  // Replica's averaging by itself, the weights of the servers, and nothing at all.
+  [[nodiscard]] std::shared_ptr<Pending::State> average() const;
+  [[nodiscard]] std::shared_ptr<Pending::State> fetch(bool average = false) const;
+  [[nodiscard]] std::shared_ptr<Pending::State> done_at_once() const;
+
+ private:
+  [[nodiscard]] std::shared_ptr<Pending::State> end_on_servers() const;
+  [[nodiscard]] std::shared_ptr<Pending::State> end_elastic() const;
+  [[nodiscard]] std::shared_ptr<Pending::State> end_reduced() const;
+  [[nodiscard]] std::shared_ptr<Pending::State> exchange(const worker::StepBegin& begin) const;
+  [[nodiscard]] std::shared_ptr<Pending::State> agree() const;
 };
 
 class Session::Impl {

@@ -71,6 +71,8 @@ void WorkerRuntime::tell(Word word) {
 }
 
 void WorkerRuntime::done(worker::Ticket ticket, worker::Outcome outcome) {
+  if (outcome.step.version > newest_version_.load(std::memory_order_relaxed))
+    newest_version_.store(outcome.step.version, std::memory_order_relaxed);  // one thread's
   std::shared_ptr<Pending::State> state;
   {
     const std::lock_guard lock(mutex_);

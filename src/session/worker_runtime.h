@@ -2,6 +2,7 @@
 // other threads to speak to that core.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,6 +35,11 @@ class WorkerRuntime final : public worker::Events {
   std::shared_ptr<Pending::State> submit(const std::string& what, Operation operation);
   void tell(Word word);
 
+  // Any thread: the newest version that a step or pull has ended with.
+  [[nodiscard]] std::uint64_t newest_version() const {
+    return newest_version_.load(std::memory_order_relaxed);
+  }
+
   void done(worker::Ticket ticket, worker::Outcome outcome) override;
 
  private:
@@ -43,6 +49,7 @@ class WorkerRuntime final : public worker::Events {
   const std::chrono::milliseconds patience_;
   worker::Worker worker_;  // the loop's thread alone
   cluster::Loop loop_;
+  std::atomic<std::uint64_t> newest_version_{0};
   std::mutex mutex_;
   std::map<worker::Ticket, std::shared_ptr<Pending::State>> open_;  // guarded by mutex_
   worker::Ticket next_ticket_ = 1;                                  // guarded by mutex_

@@ -25,6 +25,8 @@ struct ControlName {
     return "collective_result";
   }
   const char* operator()(const LeaseGrant& /*message*/) const noexcept { return "lease_grant"; }
+  const char* operator()(const RoundPart& /*message*/) const noexcept { return "round_part"; }
+  const char* operator()(const RoundResult& /*message*/) const noexcept { return "round_result"; }
   const char* operator()(const View& /*message*/) const noexcept { return "view"; }
 };
 

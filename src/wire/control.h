@@ -119,6 +119,31 @@ struct LeaseRequest {  // asks for the next block of samples; `index` as in Coll
   std::uint64_t epochs = 0;
 };
 
+struct Consumed {  // a worker's step, contributed or dropped
+  std::uint32_t rank = 0;
+  std::uint64_t round = 0;
+  std::uint32_t samples = 0;
+  bool operator==(const Consumed&) const = default;
+};
+
+// What one shard has to say in a phase of a sync model's round that all shards must agree on;
+// answered by a RoundResult once all have (kTicket: at once).
+struct RoundPart {
+  enum class Phase : std::uint8_t {
+    kTicket,    // ranks: the first to have contributed here; consumed: steps not told before
+    kGradient,  // sums of squares: of the reduced gradient, of the weights
+    kUpdate,    // likewise of the update's direction
+  };
+  std::uint16_t model = 0;
+  std::uint64_t round = 0;
+  Phase phase = Phase::kTicket;
+  std::vector<std::uint32_t> ranks = {};
+  std::vector<Consumed> consumed = {};
+  bool finite = true;
+  std::vector<std::uint32_t> chunks = {};  // positions in cluster::chunks_of()
+  std::vector<double> sums = {};           // two for each of them
+};
+
 struct Leave {
   bool failed = false;
   std::string reason = {};
@@ -154,6 +179,16 @@ struct LeaseGrant {
   std::uint64_t end = 0;
 };
 
+struct RoundResult {
+  std::uint16_t model = 0;
+  std::uint64_t round = 0;
+  RoundPart::Phase phase = RoundPart::Phase::kTicket;
+  std::vector<std::uint32_t> ranks = {};  // kTicket: who contributes, ascending
+  std::uint64_t samples = 0;              // kTicket: consumed before the round
+  bool finite = true;                     // everywhere
+  std::vector<double> sums = {};          // two for each parameter
+};
+
 using Control = std::variant<Join,
                              Register,
                              Allocated,
@@ -166,6 +201,8 @@ using Control = std::variant<Join,
                              HeartbeatAck,
                              CollectiveResult,
                              LeaseGrant,
+                             RoundPart,
+                             RoundResult,
                              View>;
 
 // Texts come out as clean UTF-8 of at most kStringBytes. REQUIRES: names known to be valid, see

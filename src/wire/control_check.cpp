@@ -65,32 +65,92 @@ std::string range_problem(const std::string& path, const std::array<Range, N>& r
   return {};
 }
 
-std::string mode_problem(const Consistency& mode) {
-  const auto* ssp = std::get_if<Ssp>(&mode);
-  if (ssp == nullptr || ssp->staleness <= kMaxStaleness) return {};
-  return "mode.staleness is " + std::to_string(ssp->staleness) + ", at most " +
-         std::to_string(kMaxStaleness) + " is allowed";
+std::string whole_problem(const char* name,
+                          std::uint64_t value,
+                          std::uint64_t low,
+                          std::uint64_t high) {
+  if (value >= low && value <= high) return {};
+  return std::string(name) + " is " + std::to_string(value) + ", a number from " +
+         std::to_string(low) + " to " + std::to_string(high) + " expected";
 }
 
-std::string optimizer_problem(const Optimizer& optimizer) {
-  if (const auto* sgd = std::get_if<Sgd>(&optimizer)) {
-    return range_problem("optimizer", std::array<Range, 3>{{
-                                          {"lr", sgd->lr, 0, kMaxFloat},
-                                          {"momentum", sgd->momentum, 0, 1},
-                                          {"weight_decay", sgd->weight_decay, 0, kMaxFloat},
-                                      }});
+struct ModeProblem {
+  std::string operator()(const Sync& sync) const {
+    return whole_problem("mode.backup_workers", sync.backup_workers, 0, kMaxNodeIndex);
   }
-  const auto adam_problem = [](const auto& adam) {
-    return range_problem("optimizer", std::array<Range, 5>{{
-                                          {"lr", adam.lr, 0, kMaxFloat},
-                                          {"beta1", adam.beta1, 0, kBelowOne},
-                                          {"beta2", adam.beta2, 0, kBelowOne},
-                                          {"epsilon", adam.epsilon, 0, kMaxFloat},
-                                          {"weight_decay", adam.weight_decay, 0, kMaxFloat},
-                                      }});
-  };
-  if (const auto* adam = std::get_if<Adam>(&optimizer)) return adam_problem(*adam);
-  return adam_problem(std::get<AdamW>(optimizer));
+  std::string operator()(const Async& async) const {
+    if (async.max_staleness >= 0) {
+      if (auto why =
+              whole_problem("mode.max_staleness", static_cast<std::uint64_t>(async.max_staleness),
+                            0, kMaxStaleness);
+          !why.empty())
+        return why;
+    }
+    if (auto why =
+            whole_problem("mode.pushes_per_update", async.pushes_per_update, 1, kMaxNodeIndex);
+        !why.empty())
+      return why;
+    return range_problem("mode", std::array<Range, 2>{{
+                                     {"lambda", async.lambda, 0, kMaxFloat},
+                                     {"decay", async.decay, 0, kBelowOne},
+                                 }});
+  }
+  std::string operator()(const Ssp& ssp) const {
+    return whole_problem("mode.staleness", ssp.staleness, 0, kMaxStaleness);
+  }
+  std::string operator()(const LocalSgd& local) const {
+    if (auto why = whole_problem("mode.start_samples", local.start_samples, 0, kMaxSamples);
+        !why.empty())
+      return why;
+    return whole_problem("mode.steps", local.steps, 1, kMaxNodeIndex);
+  }
+  std::string operator()(const Easgd& easgd) const {
+    if (auto why = whole_problem("mode.period", easgd.period, 1, kMaxNodeIndex); !why.empty())
+      return why;
+    return range_problem("mode", std::array<Range, 1>{{{"alpha", easgd.alpha, 0, 1}}});
+  }
+};
+
+std::string mode_problem(const Consistency& mode) {
+  return std::visit(ModeProblem{}, mode);
+}
+
+// Every field that a rule has, by its name.
+struct OptimizerProblem {
+  template <class Rule>
+  std::string operator()(const Rule& rule) const {
+    std::string why =
+        range_problem("optimizer", std::array<Range, 1>{{{"lr", rule.lr, 0, kMaxFloat}}});
+    const auto check = [&](const char* name, double value, double high) {
+      if (why.empty())
+        why = range_problem("optimizer", std::array<Range, 1>{{{name, value, 0, high}}});
+    };
+    if constexpr (requires { rule.weight_decay; })
+      check("weight_decay", rule.weight_decay, kMaxFloat);
+    if constexpr (requires { rule.momentum; }) check("momentum", rule.momentum, 1);
+    if constexpr (requires { rule.beta1; }) check("beta1", rule.beta1, kBelowOne);
+    if constexpr (requires { rule.beta2; }) check("beta2", rule.beta2, kBelowOne);
+    if constexpr (requires { rule.alpha; }) check("alpha", rule.alpha, kBelowOne);
+    if constexpr (requires { rule.epsilon; }) check("epsilon", rule.epsilon, kMaxFloat);
+    if constexpr (requires { rule.eta; }) check("eta", rule.eta, kMaxFloat);
+    if constexpr (requires { rule.beta; }) check("beta", rule.beta, kMaxFloat);
+    if constexpr (requires { rule.l1; }) check("l1", rule.l1, kMaxFloat);
+    if constexpr (requires { rule.l2; }) check("l2", rule.l2, kMaxFloat);
+    if constexpr (requires { rule.settings; }) {
+      if (why.empty()) why = name_problem("optimizer.name", rule.name);
+      if (why.empty()) why = count_problem("optimizer.settings", rule.settings.size(), 1024);
+      for (const float setting : rule.settings) {
+        if (why.empty())
+          why = range_problem("optimizer",
+                              std::array<Range, 1>{{{"settings", setting, -kMaxFloat, kMaxFloat}}});
+      }
+    }
+    return why;
+  }
+};
+
+std::string optimizer_problem(const Optimizer& optimizer) {
+  return std::visit(OptimizerProblem{}, optimizer);
 }
 
 std::string schedule_problem(const Schedule& schedule) {
@@ -141,6 +201,13 @@ std::string options_problem(const ModelOptions& options) {
   if (auto why = optimizer_problem(options.optimizer); !why.empty()) return why;
   if (auto why = schedule_problem(options.schedule); !why.empty()) return why;
   if (auto why = groups_problem(options.groups); !why.empty()) return why;
+  if (auto why = range_problem("options", std::array<Range, 3>{{
+                                              {"clip_norm", options.clip_norm, 0, kMaxFloat},
+                                              {"ema.decay", options.ema.decay, 0, 1},
+                                              {"ema.tau", options.ema.tau, 0, kMaxFloat},
+                                          }});
+      !why.empty())
+    return why;
   if (options.chunk_bytes != 0 &&
       (options.chunk_bytes < sizeof(float) || options.chunk_bytes > kMaxPayloadBytes)) {
     return "chunk_bytes is " + std::to_string(options.chunk_bytes) + ", 0 or a number from " +

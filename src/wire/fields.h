@@ -45,13 +45,37 @@ inline const char* kind_name(const Control& control) noexcept {
 // --- Options -----------------------------------------------------------------------------------
 
 template <>
-inline constexpr auto kFields<Sync> = std::tuple<>();
+inline constexpr auto kNames<Compensation> =
+    NameTable<Compensation, 3>{{{Compensation::kNone, "none"},
+                                {Compensation::kConstant, "constant"},
+                                {Compensation::kAdaptive, "adaptive"}}};
 template <>
-inline constexpr auto kFields<Async> = std::tuple(Field{"staleness_aware",
-                                                        &Async::staleness_aware});
+inline constexpr auto kNames<Finite> =
+    NameTable<Finite, 2>{{{Finite::kMessage, "message"}, {Finite::kStep, "step"}}};
+template <>
+inline constexpr auto kNames<Update> =
+    NameTable<Update, 2>{{{Update::kServer, "server"}, {Update::kWorker, "worker"}}};
+template <>
+inline constexpr auto kFields<Sync> = std::tuple(Field{"backup_workers", &Sync::backup_workers});
+template <>
+inline constexpr auto kFields<Async> = std::tuple(Field{"staleness_aware", &Async::staleness_aware},
+                                                  Field{"max_staleness", &Async::max_staleness},
+                                                  Field{"compensation", &Async::compensation},
+                                                  Field{"lambda", &Async::lambda},
+                                                  Field{"decay", &Async::decay},
+                                                  Field{"pushes_per_update",
+                                                        &Async::pushes_per_update});
 template <>
 inline constexpr auto kFields<Ssp> = std::tuple(Field{"staleness", &Ssp::staleness},
                                                 Field{"staleness_aware", &Ssp::staleness_aware});
+template <>
+inline constexpr auto kFields<LocalSgd> =
+    std::tuple(Field{"steps", &LocalSgd::steps},
+               Field{"average_state", &LocalSgd::average_state},
+               Field{"start_samples", &LocalSgd::start_samples});
+template <>
+inline constexpr auto kFields<Easgd> = std::tuple(Field{"period", &Easgd::period},
+                                                  Field{"alpha", &Easgd::alpha});
 template <>
 inline constexpr auto kFields<Sgd> = std::tuple(Field{"lr", &Sgd::lr},
                                                 Field{"momentum", &Sgd::momentum},
@@ -69,6 +93,42 @@ inline constexpr auto kFields<AdamW> = std::tuple(Field{"lr", &AdamW::lr},
                                                   Field{"beta2", &AdamW::beta2},
                                                   Field{"epsilon", &AdamW::epsilon},
                                                   Field{"weight_decay", &AdamW::weight_decay});
+template <>
+inline constexpr auto kFields<Adagrad> = std::tuple(Field{"lr", &Adagrad::lr},
+                                                    Field{"epsilon", &Adagrad::epsilon},
+                                                    Field{"weight_decay", &Adagrad::weight_decay});
+template <>
+inline constexpr auto kFields<RmsProp> = std::tuple(Field{"lr", &RmsProp::lr},
+                                                    Field{"alpha", &RmsProp::alpha},
+                                                    Field{"epsilon", &RmsProp::epsilon},
+                                                    Field{"momentum", &RmsProp::momentum},
+                                                    Field{"weight_decay", &RmsProp::weight_decay});
+template <>
+inline constexpr auto kFields<Lars> = std::tuple(Field{"lr", &Lars::lr},
+                                                 Field{"momentum", &Lars::momentum},
+                                                 Field{"weight_decay", &Lars::weight_decay},
+                                                 Field{"eta", &Lars::eta},
+                                                 Field{"epsilon", &Lars::epsilon});
+template <>
+inline constexpr auto kFields<Lamb> = std::tuple(Field{"lr", &Lamb::lr},
+                                                 Field{"beta1", &Lamb::beta1},
+                                                 Field{"beta2", &Lamb::beta2},
+                                                 Field{"epsilon", &Lamb::epsilon},
+                                                 Field{"weight_decay", &Lamb::weight_decay});
+template <>
+inline constexpr auto kFields<Ftrl> = std::tuple(Field{"lr", &Ftrl::lr},
+                                                 Field{"beta", &Ftrl::beta},
+                                                 Field{"l1", &Ftrl::l1},
+                                                 Field{"l2", &Ftrl::l2});
+template <>
+inline constexpr auto kFields<CustomRule> = std::tuple(Field{"name", &CustomRule::name},
+                                                       Field{"lr", &CustomRule::lr},
+                                                       Field{"weight_decay",
+                                                             &CustomRule::weight_decay},
+                                                       Field{"settings", &CustomRule::settings});
+template <>
+inline constexpr auto kFields<Ema> = std::tuple(Field{"decay", &Ema::decay},
+                                                Field{"tau", &Ema::tau});
 template <>
 inline constexpr auto kNames<Schedule::Kind> =
     NameTable<Schedule::Kind, 4>{{{Schedule::Kind::kConstant, "constant"},
@@ -99,6 +159,11 @@ inline constexpr auto kFields<ModelOptions> =
                Field{"schedule", &ModelOptions::schedule},
                Field{"groups", &ModelOptions::groups},
                Field{"reduce", &ModelOptions::reduce},
+               Field{"clip_norm", &ModelOptions::clip_norm},
+               Field{"finite", &ModelOptions::finite},
+               Field{"update", &ModelOptions::update},
+               Field{"ema", &ModelOptions::ema},
+               Field{"measure", &ModelOptions::measure},
                Field{"chunk_bytes", &ModelOptions::chunk_bytes});
 
 // --- What the cluster consists of --------------------------------------------------------------
@@ -107,8 +172,11 @@ template <>
 inline constexpr auto kNames<Role> = NameTable<Role, 3>{
     {{Role::kScheduler, "scheduler"}, {Role::kServer, "server"}, {Role::kWorker, "worker"}}};
 template <>
-inline constexpr auto kNames<ParameterKind> = NameTable<ParameterKind, 2>{
-    {{ParameterKind::kTrained, "trained"}, {ParameterKind::kAverage, "average"}}};
+inline constexpr auto kNames<ParameterKind> =
+    NameTable<ParameterKind, 4>{{{ParameterKind::kTrained, "trained"},
+                                 {ParameterKind::kAverage, "average"},
+                                 {ParameterKind::kAssign, "assign"},
+                                 {ParameterKind::kAdd, "add"}}};
 template <>
 inline constexpr auto kFields<ParameterInfo> = std::tuple(Field{"name", &ParameterInfo::name},
                                                           Field{"shape", &ParameterInfo::shape},
@@ -176,6 +244,32 @@ inline constexpr auto kFields<LeaseRequest> = std::tuple(Field{"index", &LeaseRe
                                                                &LeaseRequest::dataset_size},
                                                          Field{"block", &LeaseRequest::block},
                                                          Field{"epochs", &LeaseRequest::epochs});
+template <>
+inline constexpr auto kFields<Consumed> = std::tuple(Field{"rank", &Consumed::rank},
+                                                     Field{"round", &Consumed::round},
+                                                     Field{"samples", &Consumed::samples});
+template <>
+inline constexpr auto kNames<RoundPart::Phase> =
+    NameTable<RoundPart::Phase, 3>{{{RoundPart::Phase::kTicket, "ticket"},
+                                    {RoundPart::Phase::kGradient, "gradient"},
+                                    {RoundPart::Phase::kUpdate, "update"}}};
+template <>
+inline constexpr auto kFields<RoundPart> = std::tuple(Field{"model", &RoundPart::model},
+                                                      Field{"round", &RoundPart::round},
+                                                      Field{"phase", &RoundPart::phase},
+                                                      Field{"ranks", &RoundPart::ranks},
+                                                      Field{"consumed", &RoundPart::consumed},
+                                                      Field{"finite", &RoundPart::finite},
+                                                      Field{"chunks", &RoundPart::chunks},
+                                                      Field{"sums", &RoundPart::sums});
+template <>
+inline constexpr auto kFields<RoundResult> = std::tuple(Field{"model", &RoundResult::model},
+                                                        Field{"round", &RoundResult::round},
+                                                        Field{"phase", &RoundResult::phase},
+                                                        Field{"ranks", &RoundResult::ranks},
+                                                        Field{"samples", &RoundResult::samples},
+                                                        Field{"finite", &RoundResult::finite},
+                                                        Field{"sums", &RoundResult::sums});
 template <>
 inline constexpr auto kFields<Leave> = std::tuple(Field{"failed", &Leave::failed},
                                                   Field{"reason", &Leave::reason});

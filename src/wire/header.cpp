@@ -110,8 +110,8 @@ std::optional<DecodeError> check_fields(const Header& header) {
   if (!known(header.type)) {
     return DecodeError{Code::kType, at::kType, 0, static_cast<std::uint64_t>(header.type)};
   }
-  if (header.status > Status::kBusy) {
-    return DecodeError{Code::kStatus, at::kStatus, static_cast<std::uint64_t>(Status::kBusy),
+  if (header.status > Status::kSkipped) {
+    return DecodeError{Code::kStatus, at::kStatus, static_cast<std::uint64_t>(Status::kSkipped),
                        static_cast<std::uint64_t>(header.status)};
   }
   if (!known(header.sender.role) || header.sender.index > kIndexMask) {

@@ -49,8 +49,10 @@ enum class Status : std::uint16_t {
       5,  // for a round that has been committed without it: nothing applied, weights are current
   kFenced = 6,  // the sender's incarnation is not the current one
   kRefused =
-      7,      // malformed for this model (unknown chunk, wrong length ...): the payload says what
-  kBusy = 8,  // over a limit: nothing taken, send it again later
+      7,       // malformed for this model (unknown chunk, wrong length ...): the payload says what
+  kBusy = 8,   // over a limit: nothing taken, send it again later
+  kStale = 9,  // async: staler than the model allows; nothing applied, weights are current
+  kSkipped = 10,  // sync: the round changed no weight, for something in it was not finite
 };
 
 // Header flags.
@@ -63,6 +65,9 @@ inline constexpr std::uint8_t kFlagReceipt =
     16;  // answer kWorking at once if the request has to wait
 inline constexpr std::uint8_t kFlagRetire =
     32;  // push without segments: this worker takes no step for a while and holds nobody back
+inline constexpr std::uint8_t kFlagAverage = 64;  // pull: the moving average (ModelOptions::ema)
+inline constexpr std::uint8_t kFlagMeasures =
+    128;  // pull without segments: the sums that the shard has measured, as doubles
 inline constexpr std::uint8_t kFlagFinite = 4;  // the sender saw only finite values in this step
 
 enum class Codec : std::uint16_t { kFloat32 = 0 };

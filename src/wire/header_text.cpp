@@ -80,6 +80,10 @@ const char* to_string(Status status) noexcept {
       return "refused";
     case Status::kBusy:
       return "busy";
+    case Status::kStale:
+      return "stale";
+    case Status::kSkipped:
+      return "skipped";
   }
   return "status without a name";
 }

@@ -4,7 +4,8 @@
 
 namespace ps::worker {
 
-void Step::begin(const Plan& plan, const StepBegin& begin) {
+void Step::begin(const Plan& plan, const StepBegin& begin, bool whole) {
+  whole_ = whole;
   begin_ = begin;
   active_ = true;
   ended_ = false;
@@ -41,7 +42,7 @@ std::vector<std::uint32_t> Step::end(const Plan& plan) {
 }
 
 bool Step::may_leave(const Plan& plan, std::uint32_t bucket) const {
-  return ended_ || unsent_[plan.buckets[bucket].shard] > 1;
+  return ended_ || (!whole_ && unsent_[plan.buckets[bucket].shard] > 1);
 }
 
 bool Step::all_left() const {

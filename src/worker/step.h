@@ -27,12 +27,15 @@ struct StepResult {
   std::uint64_t chunks = 0;     // that were updated
   float lr = 0;                 // the last one used
   std::uint32_t nonfinite = 0;  // messages refused because of NaN or infinity
+  std::uint32_t stale = 0;      // messages dropped as too stale
+  std::uint32_t skipped = 0;    // messages of a round that changed nothing, being not finite
   std::uint32_t late = 0;       // messages that came after their round had been committed
 };
 
 class Step {
  public:
-  void begin(const Plan& plan, const StepBegin& begin);
+  // With `whole`, nothing leaves before the step has ended: its gradient is looked at as a whole.
+  void begin(const Plan& plan, const StepBegin& begin, bool whole = false);
   [[nodiscard]] bool active() const { return active_; }
   [[nodiscard]] const StepBegin& how() const { return begin_; }
 
@@ -58,6 +61,7 @@ class Step {
   StepBegin begin_;
   bool active_ = false;
   bool ended_ = false;
+  bool whole_ = false;
   std::vector<bool> settled_;           // by parameter
   std::vector<bool> touched_;           // by parameter
   std::vector<std::uint32_t> missing_;  // by bucket: parameters not settled yet

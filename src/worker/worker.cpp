@@ -128,7 +128,7 @@ void Worker::on_model_ready(std::size_t index,
   if (options_.agent.self.index == 0) {
     assign_all(index, now, out);
   } else {
-    pull_all(index, true, now, out);
+    pull_all(index, wire::kFlagJoin, now, out);
   }
 }
 
@@ -180,7 +180,7 @@ void Worker::come_back(Ticket ticket,
     if (!model.retired) continue;
     model.retired = false;
     model.comes_back = true;
-    pull_all(index, true, now, out);
+    pull_all(index, wire::kFlagJoin, now, out);
   }
   finish_collectives();
 }

@@ -80,7 +80,9 @@ class Worker final : public cluster::Core {
   void skip(std::size_t model, std::uint32_t parameter, TimePoint now, cluster::Outbox& out);
   // Everything not sent yet is ready now; `ticket` is done when every answer is in.
   void end_step(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
-  void pull(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
+  // The shards' sums of what they measure, in Outcome::values.
+  void measures(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
+  void pull(Ticket ticket, std::size_t model, bool average, TimePoint now, cluster::Outbox& out);
   // Sum over the ranks; empty for a barrier. In ssp mode a worker that waits here holds nobody
   // back; when it comes back it has the others' clock and fresh weights.
   void collective(Ticket ticket, std::vector<double> values, TimePoint now, cluster::Outbox& out);
@@ -118,7 +120,10 @@ class Worker final : public cluster::Core {
     std::uint16_t id = 0;  // the scheduler's
     Plan plan;
     std::vector<std::uint64_t> versions;  // of the weights held, by chunk
-    std::uint64_t clock = 0;              // completed steps; in sync the round
+    std::uint64_t clock = 0;
+    std::vector<double> measured;  // sums over the shards, while they come
+    std::uint64_t wanted = 0;  // version that pulls ask for, if it is beyond the clock // completed
+                               // steps; in sync the round
     enum class State { kRegistering, kAssigning, kPulling, kReady } state = State::kRegistering;
     Ticket ticket = 0;  // of add_model or pull
     std::uint64_t register_ask = 0;
@@ -153,10 +158,13 @@ class Worker final : public cluster::Core {
                    const wire::Message& reply,
                    TimePoint now,
                    cluster::Outbox& out);
+  static bool clips(const Model& model);
+  static void clip(Model& model);
+  bool catch_up(std::size_t index, TimePoint now, cluster::Outbox& out);
   void on_all_answered(std::size_t index, TimePoint now, cluster::Outbox& out);
 
   void assign_all(std::size_t index, TimePoint now, cluster::Outbox& out);
-  void pull_all(std::size_t index, bool join, TimePoint now, cluster::Outbox& out);
+  void pull_all(std::size_t index, std::uint8_t flags, TimePoint now, cluster::Outbox& out);
   void retire(TimePoint now, cluster::Outbox& out);
   void come_back(Ticket ticket, std::vector<double> values, TimePoint now, cluster::Outbox& out);
   void finish_collectives();

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "optim/modes.h"
 #include "worker/worker.h"
 
 namespace ps::worker {
@@ -111,6 +112,8 @@ void Worker::on_reply(std::size_t shard,
     case wire::Status::kOk:
     case wire::Status::kNonfinite:
     case wire::Status::kLate:
+    case wire::Status::kStale:
+    case wire::Status::kSkipped:
       break;
   }
   link.in_flight -= pending->credit;
@@ -140,6 +143,15 @@ void Worker::on_answered(Model& model,
     if (!request.segments.empty()) result.lr = static_cast<float>(reply.header.weight);
     if (reply.header.status == wire::Status::kNonfinite) ++result.nonfinite;
     if (reply.header.status == wire::Status::kLate) ++result.late;
+    if (reply.header.status == wire::Status::kStale) ++result.stale;
+    if (reply.header.status == wire::Status::kSkipped) ++result.skipped;
+  }
+  if ((request.header.flags & wire::kFlagMeasures) != 0) {
+    std::vector<double> sums(reply.payload.size() / sizeof(double));
+    std::memcpy(sums.data(), reply.payload.data(), sums.size() * sizeof(double));
+    model.measured.resize(std::max(model.measured.size(), sums.size()));
+    for (std::size_t i = 0; i < sums.size(); ++i) model.measured[i] += sums[i];
+    return;
   }
   if (model.rejoin) model.clock = std::max(model.clock, reply.header.clock);
   const bool wants_weights =
@@ -167,18 +179,32 @@ bool Worker::take_weights(Model& model, const wire::Message& reply) {
   return true;
 }
 
+// A round went on without this worker: its weights may be of different rounds by now. Pulls until
+// they are all of the newest one that it has seen.
+bool Worker::catch_up(std::size_t index, TimePoint now, cluster::Outbox& out) {
+  Model& model = *models_[index];
+  if (!model.step.active() || model.step.result.late == 0 || model.versions.empty()) return false;
+  const auto [oldest, newest] = std::ranges::minmax_element(model.versions);
+  const bool behind = *newest <= model.clock;  // it only pushed
+  if (*oldest == *newest && !behind) return false;
+  model.wanted = behind ? model.clock + 1 : *newest;
+  pull_all(index, 0, now, out);
+  return true;
+}
+
 // Every request of what was going on has its answer: the next thing happens.
 void Worker::on_all_answered(std::size_t index, TimePoint now, cluster::Outbox& out) {
   Model& model = *models_[index];
-  if (model.state == Model::State::kAssigning) return pull_all(index, true, now, out);
+  if (model.state == Model::State::kAssigning) return pull_all(index, wire::kFlagJoin, now, out);
   if (model.step.active() && !model.step.all_left()) return;
-  const bool sync = std::holds_alternative<Sync>(model.setup.options.mode);
+  const bool sync = optim::has_rounds(model.setup.options.mode);
+  if (sync && catch_up(index, now, out)) return;
   StepResult result = model.step.result;
   result.version = model.versions.empty() ? 0 : *std::ranges::min_element(model.versions);
   Ticket ticket = model.ticket;
   if (model.step.active()) {
     model.step.close();
-    ++model.clock;
+    model.clock = sync && result.late > 0 ? result.version : model.clock + 1;
     ticket = model.step.ticket;
     agent_.set_progress(model.clock, phase_);
   } else if (model.rejoin && sync) {
@@ -189,6 +215,7 @@ void Worker::on_all_answered(std::size_t index, TimePoint now, cluster::Outbox& 
   if (std::exchange(model.comes_back, false)) return finish_collectives();
   Outcome outcome;
   outcome.step = result;
+  outcome.values = std::exchange(model.measured, {});
   finish(ticket, std::move(outcome));
 }
 

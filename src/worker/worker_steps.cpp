@@ -1,9 +1,12 @@
 // Steps on their way out: which bucket leaves when, and what is in it.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "base/assert.h"
+#include "optim/modes.h"
+#include "optim/optimizer.h"
 #include "worker/worker.h"
 
 namespace ps::worker {
@@ -23,7 +26,7 @@ void Worker::begin_step(std::size_t index,
     model.retired = false;
     announce(index, wire::Type::kPull, wire::kFlagJoin, now, out);
   }
-  model.step.begin(model.plan, begin);
+  model.step.begin(model.plan, begin, clips(model));
   agent_.set_progress(model.clock, "step");
 }
 
@@ -49,17 +52,65 @@ void Worker::end_step(Ticket ticket, std::size_t index, TimePoint now, cluster::
   if (failed_) return check_failure(now, out);
   Model& model = *models_[index];
   model.step.ticket = ticket;
-  for (const std::uint32_t bucket : model.step.end(model.plan)) enqueue(index, bucket, now, out);
+  const std::vector<std::uint32_t> complete = model.step.end(model.plan);
+  if (clips(model)) clip(model);
+  for (const std::uint32_t bucket : complete) enqueue(index, bucket, now, out);
   for (std::size_t shard = 0; shard < shards_.size(); ++shard) pump_queue(shard, now, out);
   agent_.set_progress(model.clock, "push_pull");
   if (model.plan.buckets.empty()) on_all_answered(index, now, out);
 }
 
-void Worker::pull(Ticket ticket, std::size_t index, TimePoint now, cluster::Outbox& out) {
+// In sync mode the servers clip the mean of all workers.
+bool Worker::clips(const Model& model) {
+  const ModelOptions& options = model.setup.options;
+  return options.clip_norm > 0 && !std::holds_alternative<Sync>(options.mode) &&
+         !optim::updates_on_workers(options);
+}
+
+// Scales the step's whole gradient, where it lies, down to clip_norm. Not finite: left for the
+// shards to refuse.
+void Worker::clip(Model& model) {
+  double total = 0;
+  const auto each_trained = [&](const auto& visit) {
+    for (std::uint32_t i = 0; i < model.setup.parameters.size(); ++i) {
+      if (model.setup.parameters[i].kind == ParameterKind::kTrained && model.step.touched(i))
+        visit(model.setup.gradients[i].as<float>());
+    }
+  };
+  each_trained([&](std::span<float> g) { total += optim::Optimizer::sum_of_squares(g); });
+  if (!std::isfinite(total)) return;
+  const float factor = optim::Optimizer::clip_factor(total, model.setup.options.clip_norm);
+  if (factor == 1.0F) return;
+  each_trained([&](std::span<float> g) {
+    for (float& value : g) value *= factor;
+  });
+}
+
+void Worker::pull(
+    Ticket ticket, std::size_t index, bool average, TimePoint now, cluster::Outbox& out) {
   open_.insert(ticket);
   if (failed_) return check_failure(now, out);
   models_[index]->ticket = ticket;
-  pull_all(index, false, now, out);
+  pull_all(index, average ? wire::kFlagAverage : 0, now, out);
+}
+
+void Worker::measures(Ticket ticket, std::size_t index, TimePoint now, cluster::Outbox& out) {
+  open_.insert(ticket);
+  if (failed_) return check_failure(now, out);
+  Model& model = *models_[index];
+  model.ticket = ticket;
+  model.measured.clear();
+  for (std::uint32_t shard = 0; shard < shards_.size(); ++shard) {
+    if (model.plan.buckets_of_shard[shard] == 0) continue;
+    wire::Message message;
+    message.header.type = wire::Type::kPull;
+    message.header.model = model.id;
+    message.header.shard = shard;
+    message.header.clock = model.clock;
+    message.header.flags = wire::kFlagMeasures;
+    request(index, shard, std::move(message), 0, now, out);
+  }
+  if (model.plan.buckets.empty()) on_all_answered(index, now, out);
 }
 
 void Worker::enqueue(std::size_t index, std::uint32_t bucket, TimePoint now, cluster::Outbox& out) {
@@ -189,24 +240,30 @@ void Worker::assign_all(std::size_t index, TimePoint now, cluster::Outbox& out) 
   if (model.plan.buckets.empty()) on_all_answered(index, now, out);
 }
 
-void Worker::pull_all(std::size_t index, bool join, TimePoint now, cluster::Outbox& out) {
+void Worker::pull_all(std::size_t index, std::uint8_t flags, TimePoint now, cluster::Outbox& out) {
   Model& model = *models_[index];
+  const bool join = (flags & wire::kFlagJoin) != 0;
   if (model.state != Model::State::kReady || join) model.state = Model::State::kPulling;
   model.rejoin = join;
   for (const Bucket& bucket : model.plan.buckets) {
     wire::Message message = make_message(index, wire::Type::kPull, bucket, Which::kAll, false);
-    if (join) message.header.flags |= wire::kFlagJoin;
+    message.header.flags = flags;
+    message.header.clock = std::max(model.clock, model.wanted);
     request(index, bucket.shard, std::move(message), 0, now, out);
   }
   if (model.plan.buckets.empty()) on_all_answered(index, now, out);
 }
 
-// In ssp mode a worker that takes no step for a while must not hold back the others.
+// In ssp mode a worker that takes no step for a while must not hold back the others, and with
+// backup workers a round must not wait for it.
 void Worker::retire(TimePoint now, cluster::Outbox& out) {
   for (std::size_t index = 0; index < models_.size(); ++index) {
     Model& model = *models_[index];
     if (model.retired || model.state != Model::State::kReady || model.step.active()) continue;
-    if (!std::holds_alternative<Ssp>(model.setup.options.mode)) continue;
+    const auto* sync = std::get_if<Sync>(&model.setup.options.mode);
+    const bool waited_for = std::holds_alternative<Ssp>(model.setup.options.mode) ||
+                            (sync != nullptr && sync->backup_workers > 0);
+    if (!waited_for) continue;
     model.retired = true;
     announce(index, wire::Type::kPush, wire::kFlagRetire, now, out);
   }

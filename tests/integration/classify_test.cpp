@@ -117,7 +117,8 @@ TEST_CASE("classify: a job leaves results, a plot's data, weights and one line o
   const Data data;
   const TemporaryDirectory directory;
   const std::string out = directory.file("runs/a b's");  // made, whatever its name
-  const json result = result_of(job("2", "2") + training(data, out));
+  const json result =
+      result_of(job("2", "2") + training(data, out) + Words{"--observe.measure=true"});
   CHECK(result.at("accuracy") >= 0.9);
   CHECK(result.at("samples_per_second") > 0);
   CHECK(result.at("seconds") > 0);
@@ -131,12 +132,12 @@ TEST_CASE("classify: a job leaves results, a plot's data, weights and one line o
   std::getline(csv, line);
   CHECK(line ==
         "epoch,step,seconds,samples,train_loss,train_accuracy,test_loss,test_accuracy,"
-        "samples_per_second,mean_staleness,lr");
+        "samples_per_second,mean_staleness,lr,effective_batch,update_to_weight,noise_scale");
   std::size_t tested = 0;
   std::string last;
   while (std::getline(csv, line)) {
     last = line;
-    CHECK(std::count(line.begin(), line.end(), ',') == 10);
+    CHECK(std::count(line.begin(), line.end(), ',') == 13);
     if (line.find(",,") == std::string::npos) ++tested;
   }
   CHECK(tested == 2);

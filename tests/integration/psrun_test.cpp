@@ -324,6 +324,14 @@ TEST_CASE("psrun: --print-config, its own or the program's, prints and starts no
                                Contains("flag --job.seed"));
 }
 
+TEST_CASE("psrun: a rule of the program's own is applied by the servers, in every mode",
+          "[integration]") {
+  const std::string mode = GENERATE("sync", "async", "local");
+  Process job({PS_PSRUN, "-n", "2", "-s", "2", "--", PS_CUSTOM_RULE, "--consistency.mode=" + mode});
+  CHECK(job.wait() == 0);
+  CHECK_THAT(job.out, Contains("0.0 1.0 2.0 3.0"));
+}
+
 TEST_CASE("psrun: --help teaches and --dry-run starts nothing", "[integration]") {
   Process help({PS_PSRUN, "--help"});
   CHECK(help.wait() == 0);

@@ -1,9 +1,7 @@
 // The fused update against arithmetic written down a second time here, bit for bit on every
-// instruction set. That the rules are the right ones: tests/server/optimizer_test.cpp.
+// instruction set. That the rules are the right ones: tests/optim/rules_test.cpp.
 #include "kernels/update.h"
 
-#include <bit>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -11,111 +9,11 @@
 
 #include "kernels/reduce.h"
 #include "kernels/reference.h"
+#include "kernels/update_cases.h"
 #include "support/catch.h"
 
 namespace ps::kernels {
 namespace {
-
-using Floats = std::vector<float>;
-
-bool same_bits(const Floats& a, const Floats& b) {
-  return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
-}
-
-// A rule as the kernels know it, and one element of it in plain words.
-template <class Rule>
-struct Case;
-
-template <>
-struct Case<SgdRule> {
-  static constexpr SgdRule kRule{.lr = 0.1F, .weight_decay = 0.01F};
-  static constexpr auto kRun = &UpdateOps::sgd;
-  static float next(float w, float g, float& /*v*/, float& /*u*/) {
-    const float decay = 0.01F * w;
-    const float step = 0.1F * (g + decay);
-    return w - step;
-  }
-};
-
-template <>
-struct Case<MomentumRule> {
-  static constexpr MomentumRule kRule{.lr = 0.1F, .weight_decay = 0.01F, .momentum = 0.9F};
-  static constexpr auto kRun = &UpdateOps::momentum;
-  static float next(float w, float g, float& v, float& /*u*/) {
-    const float decay = 0.01F * w;
-    const float kept = 0.9F * v;
-    v = kept + (g + decay);
-    const float step = 0.1F * v;
-    return w - step;
-  }
-};
-
-template <>
-struct Case<NesterovRule> {
-  static constexpr NesterovRule kRule{.lr = 0.1F, .weight_decay = 0.01F, .momentum = 0.9F};
-  static constexpr auto kRun = &UpdateOps::nesterov;
-  static float next(float w, float g, float& v, float& /*u*/) {
-    const float decay = 0.01F * w;
-    const float decayed = g + decay;
-    const float kept = 0.9F * v;
-    v = kept + decayed;
-    const float ahead = 0.9F * v;
-    const float step = 0.1F * (decayed + ahead);
-    return w - step;
-  }
-};
-
-template <>
-struct Case<AdamRule> {
-  static constexpr AdamRule kRule{.step = 0.2F,
-                                  .root_scale = 3.0F,
-                                  .keep = 0.999F,
-                                  .weight_decay = 0.01F,
-                                  .beta1 = 0.9F,
-                                  .rest1 = 0.1F,
-                                  .beta2 = 0.999F,
-                                  .rest2 = 0.001F,
-                                  .epsilon = 1e-8F};
-  static constexpr auto kRun = &UpdateOps::adam;
-  static float next(float w, float g, float& m, float& v) {
-    const float decay = 0.01F * w;
-    const float decayed = g + decay;
-    const float kept_m = 0.9F * m;
-    const float new_m = 0.1F * decayed;
-    m = kept_m + new_m;
-    const float square = decayed * decayed;
-    const float kept_v = 0.999F * v;
-    const float new_v = 0.001F * square;
-    v = kept_v + new_v;
-    const float root = std::sqrt(v) * 3.0F;
-    const float step = 0.2F * m;
-    const float kept_w = 0.999F * w;
-    return kept_w - step / (root + 1e-8F);
-  }
-};
-
-template <>
-struct Case<AssignRule> {
-  static constexpr AssignRule kRule{};
-  static constexpr auto kRun = &UpdateOps::assign;
-  static float next(float /*w*/, float x, float& /*v*/, float& /*u*/) { return x; }
-};
-
-template <>
-struct Case<MoveRule> {
-  static constexpr MoveRule kRule{.workers = 3.0F};
-  static constexpr auto kRun = &UpdateOps::move;
-  static float next(float w, float x, float& /*v*/, float& /*u*/) {
-    const float part = (x - w) / 3.0F;
-    return w + part;
-  }
-};
-
-template <class Rule>
-bool run(Isa isa, const UpdatePass& pass) {
-  return (update(isa).*Case<Rule>::kRun)(pass, Case<Rule>::kRule);
-}
 
 // Everything an update touches, from a seed.
 struct Problem {
@@ -125,10 +23,11 @@ struct Problem {
 
   Problem(std::int64_t size, std::int64_t contributions, std::uint64_t seed)
       : weights(random_floats(size, seed)),
-        state(random_floats(size, seed + 1)),
+        state(random_floats(size, seed + 1, 0.0, 1.0)),
         state2(random_floats(size, seed + 2, 0.0, 1.0)),
         prefix(random_floats(size, seed + 3)),
         n(random_floats(contributions, seed + 4, 1.0, 100.0)) {
+    for (std::size_t i = 0; i < state2.size(); i += 7) state2[i] = 0.0F;
     for (std::int64_t k = 0; k < contributions; ++k) {
       gradients.push_back(random_floats(size, seed + 5 + static_cast<std::uint64_t>(k)));
     }
@@ -165,10 +64,10 @@ struct Problem {
 };
 
 template <class Rule>
-void apply_reference(Problem& problem, bool with_prefix, float divisor) {
+void apply_reference(Problem& problem, bool with_prefix, float divisor, float factor) {
   for (std::size_t i = 0; i < problem.weights.size(); ++i) {
     problem.weights[i] =
-        Case<Rule>::next(problem.weights[i], problem.gradient(i, with_prefix, divisor),
+        Case<Rule>::next(problem.weights[i], problem.gradient(i, with_prefix, divisor) * factor,
                          problem.state[i], problem.state2[i]);
   }
 }
@@ -179,25 +78,35 @@ TEMPLATE_TEST_CASE("update: every instruction set gives the reference's bits",
                    MomentumRule,
                    NesterovRule,
                    AdamRule,
+                   AdagradRule,
+                   RmsPropRule,
+                   RmsPropMomentumRule,
+                   LarsRule,
+                   LambRule,
+                   FtrlRule,
                    AssignRule,
-                   MoveRule) {
+                   MoveRule,
+                   AddRule,
+                   EmaRule) {
   using Rule = TestType;
   const Isa isa = any_isa();
   const std::int64_t size = GENERATE(0, 1, 31, 1024, 100003);
-  const auto [contributions, with_prefix, divisor] = GENERATE(table<std::int64_t, bool, float>({
-      {1, false, 1.0F},
-      {1, false, 96.5F},
-      {0, true, 1.0F},
-      {0, true, 96.5F},
-      {1, true, 1.0F},
-      {5, false, 96.5F},
-      {3, true, 96.5F},
-  }));
+  const auto [contributions, with_prefix, divisor, factor] =
+      GENERATE(table<std::int64_t, bool, float, float>({
+          {1, false, 1.0F, 1.0F},
+          {1, false, 96.5F, 1.0F},
+          {0, true, 1.0F, 1.0F},
+          {0, true, 1.0F, 0.3F},
+          {0, true, 96.5F, 1.0F},
+          {1, true, 1.0F, 1.0F},
+          {5, false, 96.5F, 0.7F},
+          {3, true, 96.5F, 1.0F},
+      }));
   if (size > 1024 && contributions != 3) return;  // for time's sake
-  CAPTURE(to_string(isa), size, contributions, with_prefix, divisor);
+  CAPTURE(to_string(isa), size, contributions, with_prefix, divisor, factor);
   const Problem problem(size, contributions, 7);
   Problem expected = problem;
-  apply_reference<Rule>(expected, with_prefix, divisor);
+  apply_reference<Rule>(expected, with_prefix, divisor, factor);
 
   for (const bool in_place : {true, false}) {
     CAPTURE(in_place);
@@ -209,13 +118,31 @@ TEMPLATE_TEST_CASE("update: every instruction set gives the reference's bits",
     pass.gradient = {.prefix = with_prefix ? actual.prefix.data() : nullptr,
                      .contributions = terms.data(),
                      .count = terms.size(),
-                     .divisor = divisor};
+                     .divisor = divisor,
+                     .factor = factor};
     CHECK(run<Rule>(isa, pass));
     CHECK(same_bits(in_place ? actual.weights : elsewhere, expected.weights));
     CHECK(same_bits(actual.state, expected.state));
     CHECK(same_bits(actual.state2, expected.state2));
     if (!in_place) CHECK(same_bits(actual.weights, problem.weights));
   }
+}
+
+TEST_CASE("update: the new weights may replace the gradient", "[unit]") {
+  const Isa isa = any_isa();
+  const float factor = GENERATE(1.0F, 0.3F);
+  CAPTURE(to_string(isa), factor);
+  Problem expected(1031, 0, 5);
+  Problem actual = expected;
+  apply_reference<LambRule>(expected, true, 1.0F, factor);
+
+  UpdatePass pass = actual.pass();
+  pass.new_weights = actual.prefix.data();
+  pass.gradient = {.prefix = actual.prefix.data(), .factor = factor};
+  CHECK(run<LambRule>(isa, pass));
+  CHECK(same_bits(actual.prefix, expected.weights));
+  CHECK(same_bits(actual.state, expected.state));
+  CHECK(same_bits(actual.state2, expected.state2));
 }
 
 TEST_CASE("update: folding contributions beforehand changes no bit", "[unit]") {
@@ -307,7 +234,7 @@ TEST_CASE("update: contributions may lie at any byte address", "[unit]") {
   CAPTURE(to_string(isa), offset);
   constexpr std::size_t kSize = 1031;
   Problem expected(kSize, 1, 5);
-  apply_reference<AdamRule>(expected, false, 10.0F);
+  apply_reference<AdamRule>(expected, false, 10.0F, 1.0F);
 
   Problem actual(kSize, 1, 5);
   std::vector<std::byte> message(kSize * sizeof(float) + offset);

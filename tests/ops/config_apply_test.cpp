@@ -86,10 +86,10 @@ TEST_CASE("config apply: staleness keys are passed over where they mean nothing"
 TEST_CASE("config apply: an optimizer key that the optimizer does not have is an error", "[unit]") {
   CHECK(apply_error({"--optimizer.momentum=0.9"}, {.optimizer = Adam{}}) ==
         "flag --optimizer.momentum: optimizer.momentum means nothing to the optimizer in force, "
-        "adam; remove it or set optimizer.name to sgd");
+        "adam; remove it or set optimizer.name to one of sgd, rmsprop, lars");
   CHECK(apply_error({"--optimizer.beta1=0.9"}, {.optimizer = Sgd{}}) ==
         "flag --optimizer.beta1: optimizer.beta1 means nothing to the optimizer in force, sgd; "
-        "remove it or set optimizer.name to adam or adamw");
+        "remove it or set optimizer.name to one of adam, adamw, lamb");
   CHECK(apply_error({"--optimizer.momentum=0.9", "--optimizer.name=sgd"}, {.optimizer = Adam{}}) ==
         "none");
 }

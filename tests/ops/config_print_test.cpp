@@ -40,7 +40,19 @@ chunk_bytes = 65536
 mode = "ssp"
 staleness = 5
 staleness_aware = true
+backup_workers = 1
+max_staleness = 6
+compensation = "adaptive"
+lambda = 0.5
+decay = 0.75
+pushes_per_update = 3
+steps = 12
+average_state = true
+start_samples = 900
+period = 7
+alpha = 0.25
 reduce = "sum"
+finite = "step"
 [optimizer]
 name = "adam"
 lr = 1e-5
@@ -50,6 +62,15 @@ weight_decay = 0.1
 beta1 = 0.8
 beta2 = 0.95
 epsilon = 1e-7
+alpha = 0.5
+eta = 0.002
+beta = 2.0
+l1 = 0.1
+l2 = 0.2
+clip_norm = 5.0
+update = "worker"
+ema_decay = 0.99
+ema_tau = 100.0
 schedule = "cosine"
 warmup_samples = 10
 warmup_start = 0.25
@@ -69,6 +90,7 @@ prefetch = 0
 [observe]
 progress = "plain"
 json = true
+measure = true
 )";
 
 // Every key's value, without where it came from.
@@ -135,7 +157,8 @@ TEST_CASE("config help: names every key, its values, its default and its meaning
     CHECK_THAT(help, Catch::Contains("--" + std::string(key.name) + "  ("));
     CHECK_THAT(help, Catch::Contains(std::string(key.help)));
   }
-  CHECK_THAT(help, Catch::Contains("--consistency.mode  (sync|async|ssp; default: \"\")"));
+  CHECK_THAT(help,
+             Catch::Contains("--consistency.mode  (sync|async|ssp|local|easgd; default: \"\")"));
   CHECK_THAT(help, Catch::Contains("--optimizer.lr  (a number > 0; default: the program's)"));
   CHECK_THAT(help, Catch::Contains("lr_scale  (a number >= 0; default: 1.0)"));
   for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {

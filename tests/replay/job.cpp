@@ -1,10 +1,13 @@
-// A job whose result must not depend on how it is run: 50 sync steps of three workers with batches
-// of 64, 48 and 17 made-up images, a small network with BatchNorm, momentum, gradients that leave
-// after random delays. Worker 0 prints the hash of all weights and averages. With --record, every
-// worker writes what scalar.cpp needs to do the servers' arithmetic again.
+// A job whose result must not depend on how it is run: 50 sync rounds of three workers with batches
+// of 64, 48 and 17 made-up images, a small network with BatchNorm, gradients that leave after
+// random delays. Worker 0 prints the hash of all weights and averages, and with --rule lars that of
+// their moving averages, too. With --record, every worker writes what scalar.cpp needs to do the
+// servers' arithmetic again.
 //
-//   replay_job [--record FOLDER]                          as a worker under psrun, or alone
-//   replay_job --local SERVERS TRANSPORT [--record ...]   three workers in one process
+//   replay_job [--rule momentum|lars] [--backup] [--record FOLDER]     as a worker under psrun
+//   replay_job ... --local SERVERS TRANSPORT                           three workers in one process
+//
+// --rule lars: LARS, clipped, with a moving average. --backup: two of the three make a round.
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -24,7 +27,7 @@ namespace {
 
 constexpr std::uint32_t kWorkers = 3;
 constexpr std::array<std::int64_t, kWorkers> kBatches{64, 48, 17};
-constexpr std::uint32_t kSteps = 50;
+constexpr std::uint32_t kRounds = 50;
 constexpr int kClasses = 4;
 
 ps::nn::Graph build_network() {
@@ -56,34 +59,60 @@ void sleep_at_random(std::mt19937& random) {
   std::this_thread::sleep_for(std::chrono::microseconds(random() % 1500));
 }
 
+struct Settings {
+  std::string rule = "momentum";
+  bool backup = false;
+  std::string record;         // folder
+  std::uint32_t servers = 0;  // > 0: in one process
+  std::string transport;
+};
+
+ps::ModelOptions options_of(const Settings& settings) {
+  ps::ModelOptions options{
+      .optimizer = ps::Sgd{.lr = 0.05F, .momentum = 0.9F, .weight_decay = 0.001F},
+      .chunk_bytes = 1024};
+  options.mode = ps::Sync{.backup_workers = settings.backup ? 1U : 0U};
+  if (settings.rule == "momentum") return options;
+  options.optimizer = ps::Lars{.lr = 2.0F, .momentum = 0.9F, .weight_decay = 0.001F, .eta = 0.02F};
+  options.clip_norm = 0.75F;
+  options.ema = {.decay = 0.9F, .tau = 10.0F};
+  return options;
+}
+
 class Recorder {
  public:
-  Recorder(const std::string& folder, const ps::Model& model, std::uint32_t rank) : model_(model) {
+  Recorder(const Settings& settings, const ps::Model& model, std::uint32_t rank) : model_(model) {
+    const std::string& folder = settings.record;
     if (folder.empty()) return;
     file_.exceptions(std::ios::failbit | std::ios::badbit);
     if (rank == 0) {
-      file_.open(folder + "/table.txt");
-      file_ << kWorkers << ' ' << kSteps;
-      for (const std::int64_t n : kBatches) file_ << ' ' << n;
-      for (const ps::Parameter& parameter : model.parameters()) {
-        const bool average = parameter.name().find("running_") != std::string::npos;
-        file_ << '\n'
-              << parameter.name() << ' ' << parameter.weights().size() << ' '
-              << (average ? "average" : "trained");
-      }
-      file_.close();
+      write_table(settings);
       file_.open(folder + "/initial.f32", std::ios::binary);
       for (const ps::Parameter& parameter : model.parameters()) write(parameter.weights());
       file_.close();
     }
     file_.open(folder + "/rank" + std::to_string(rank) + ".f32", std::ios::binary);
   }
-  void step() {
+  // The gradients of a step that counted in this round.
+  void step(std::uint64_t round) {
     if (!file_.is_open()) return;
+    file_.write(reinterpret_cast<const char*>(&round), sizeof round);
     for (const ps::Parameter& parameter : model_.parameters()) write(parameter.gradients());
   }
 
  private:
+  void write_table(const Settings& settings) {
+    file_.open(settings.record + "/table.txt");
+    file_ << settings.rule << ' ' << kWorkers << ' ' << kRounds;
+    for (const std::int64_t n : kBatches) file_ << ' ' << n;
+    for (const ps::Parameter& parameter : model_.parameters()) {
+      const bool average = parameter.name().find("running_") != std::string::npos;
+      file_ << '\n'
+            << parameter.name() << ' ' << parameter.weights().size() << ' '
+            << parameter.shape().size() << ' ' << (average ? "average" : "trained");
+    }
+    file_.close();
+  }
   void write(std::span<const float> values) {
     const auto bytes = std::as_bytes(values);
     file_.write(reinterpret_cast<const char*>(bytes.data()),
@@ -93,15 +122,13 @@ class Recorder {
   std::ofstream file_;
 };
 
-void work(ps::Session& session, const std::string& folder) {
+void work(ps::Session& session, const Settings& settings) {
   const std::uint32_t rank = session.rank();
   if (session.workers() != kWorkers) {
     throw ps::Error(ps::ErrorCode::kInvalidArgument,
                     "expected 3 workers, got " + std::to_string(session.workers()));
   }
-  ps::Model model = session.model(
-      "replay", {.optimizer = ps::Sgd{.lr = 0.05F, .momentum = 0.9F, .weight_decay = 0.001F},
-                 .chunk_bytes = 1024});
+  ps::Model model = session.model("replay", options_of(settings));
   ps::nn::Graph graph = build_network();
   for (std::size_t i = 0; i < graph.parameters().size(); ++i) {
     const ps::nn::Parameter& what = graph.parameters()[i];
@@ -113,45 +140,61 @@ void work(ps::Session& session, const std::string& folder) {
   const std::int64_t batch = kBatches[rank];
   graph.prepare(batch);
   model.start();
-  Recorder recorder(folder, model, rank);
+  Recorder recorder(settings, model, rank);
   std::vector<float> images(static_cast<std::size_t>(batch * 2 * 8 * 8));
   std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
   std::mt19937 delays(std::random_device{}());
-  for (std::uint32_t step = 0; step < kSteps; ++step) {
-    make_batch(rank, step, images, labels);
+  for (std::uint64_t round = 0; round < kRounds;) {
+    make_batch(rank, static_cast<std::uint32_t>(round), images, labels);
     model.begin_step(static_cast<double>(batch));
     graph.forward_backward(images, labels, [&](std::size_t i) {
       sleep_at_random(delays);
       model.parameters()[i].push_pull();
     });
-    recorder.step();
-    model.push_pull().wait();
+    const ps::StepInfo info = model.push_pull().wait();
+    if (info.late == 0) recorder.step(round);
+    round = info.version;
+  }
+  session.barrier();
+  unsigned long long average = 0;
+  if (model.options().ema.decay > 0) {
+    model.pull_average().wait();
+    average = model.hash();
   }
   session.finish();
-  if (rank == 0) std::printf("%016llx\n", static_cast<unsigned long long>(model.hash()));
+  if (rank == 0)
+    std::printf("%016llx-%016llx\n", static_cast<unsigned long long>(model.hash()), average);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  std::vector<std::string> arguments = ps::program_arguments(argc, argv);
-  std::string folder;
-  if (arguments.size() >= 3 && arguments[arguments.size() - 2] == "--record") {
-    folder = arguments.back();
-    arguments.resize(arguments.size() - 2);
+  const std::vector<std::string> arguments = ps::program_arguments(argc, argv);
+  Settings settings;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const std::string& name = arguments[i];
+    const bool one_more = i + 1 < arguments.size();
+    if (name == "--backup") {
+      settings.backup = true;
+    } else if (name == "--rule" && one_more) {
+      settings.rule = arguments[++i];
+    } else if (name == "--record" && one_more) {
+      settings.record = arguments[++i];
+    } else if (name == "--local" && i + 2 < arguments.size()) {
+      settings.servers = static_cast<std::uint32_t>(std::stoul(arguments[++i]));
+      settings.transport = arguments[++i];
+    } else {
+      std::fprintf(stderr, "replay_job: unknown argument %s\n", name.c_str());
+      return 2;
+    }
   }
-  if (arguments.size() == 4 && arguments[1] == "--local") {
-    ps::LocalCluster::run(kWorkers, [&](ps::Session& session) { work(session, folder); },
-                          {.servers = static_cast<std::uint32_t>(std::stoul(arguments[2])),
-                           .transport = arguments[3]});
+  if (settings.servers > 0) {
+    ps::LocalCluster::run(kWorkers, [&](ps::Session& session) { work(session, settings); },
+                          {.servers = settings.servers, .transport = settings.transport});
     return 0;
   }
-  if (arguments.size() != 1) {
-    std::fprintf(stderr, "usage: replay_job [--local SERVERS TRANSPORT] [--record FOLDER]\n");
-    return 2;
-  }
   ps::Session session = ps::Session::open(argc, argv);
-  work(session, folder);
+  work(session, settings);
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "replay_job: %s\n", error.what());

@@ -20,7 +20,7 @@ Buffer random_values(Random& random) {
 }
 
 // What a commit would do to the weights.
-std::vector<float> commit(const Round& round, const Optimizer& optimizer) {
+std::vector<float> commit(const Round& round, const optim::Optimizer& optimizer) {
   std::vector<float> old_weights(kElements, 0.25F);
   std::vector<float> weights(kElements);
   auto state = optimizer.make_state(kElements);
@@ -46,7 +46,7 @@ TEST_CASE("round: any order of arrival and any folding give the same bits", "[un
     ModelOptions options;
     options.optimizer = Sgd{.lr = 0.1F, .momentum = 0.9F};
     options.reduce = random.chance(0.5) ? Reduce::kMean : Reduce::kSum;
-    const Optimizer optimizer(options, workers);
+    const optim::Optimizer optimizer(options, workers);
     std::vector<Buffer> values;
     std::vector<double> weights;
     std::vector<std::uint32_t> expected;
@@ -119,7 +119,7 @@ TEST_CASE("round: a contribution of nothing completes it and adds nothing", "[un
 TEST_CASE("round: values may start at any byte", "[unit]") {
   Random random(2);
   BlockPool pool;
-  const Optimizer optimizer(ModelOptions{}, 2);
+  const optim::Optimizer optimizer(ModelOptions{}, 2);
   const Buffer aligned = random_values(random);
   const Memory bytes = Memory::allocate(aligned.size() + 3);
   std::memcpy(bytes.bytes().data() + 3, aligned.data(), aligned.size());

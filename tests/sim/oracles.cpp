@@ -1,5 +1,6 @@
 #include "sim/oracles.h"
 
+#include <algorithm>
 #include <bit>
 #include <sstream>
 #include <variant>
@@ -27,14 +28,28 @@ bool skips(const StepPlan& plan, std::uint32_t parameter) {
   return plan.begin.weight <= 0 || (!plan.skipped.empty() && plan.skipped[parameter]);
 }
 
+std::uint32_t backup_workers(const Program& program) {
+  const auto* sync = std::get_if<Sync>(&program.options.mode);
+  return sync == nullptr ? 0 : sync->backup_workers;
+}
+
+// A NaN of anybody's: no shard may apply the round.
+bool is_spoiled(const Program& program, std::uint32_t workers, std::uint64_t round) {
+  if (program.options.finite != Finite::kStep) return false;
+  for (std::uint32_t rank = 0; rank < workers; ++rank) {
+    if (program.plan({rank, rank}, round).spoiled) return true;
+  }
+  return false;
+}
+
 // --- sync: an independent replay, element by element -------------------------------------------
 
 class SyncReplay {
  public:
-  SyncReplay(const Program& program, std::uint32_t workers) : program_(program) {
+  SyncReplay(const Program& program, const UpdateWatch& watch) : program_(program), watch_(watch) {
     for (std::uint64_t step = 0; step < program.steps; ++step) {
       std::vector<StepPlan> plans;
-      for (std::uint32_t rank = 0; rank < workers; ++rank)
+      for (std::uint32_t rank = 0; rank < watch.workers(); ++rank)
         plans.push_back(program.plan({rank, rank}, step));
       rounds_.push_back({std::move(plans), rate(samples_)});
       for (const StepPlan& plan : rounds_.back().plans) samples_ += plan.begin.samples;
@@ -47,7 +62,7 @@ class SyncReplay {
     float v = 0.0F;
     for (std::uint64_t step = 0; step < rounds_.size(); ++step) {
       const auto g = gradient(parameter, element, step);
-      if (!g) continue;
+      if (!g || is_spoiled(program_, watch_.workers(), step)) continue;
       if (program_.parameters[parameter].kind == ParameterKind::kAverage) {
         w = *g;
         continue;
@@ -86,7 +101,7 @@ class SyncReplay {
     bool any = false;
     for (std::uint32_t rank = 0; rank < rounds_[step].plans.size(); ++rank) {
       const StepPlan& plan = rounds_[step].plans[rank];
-      if (skips(plan, parameter)) continue;
+      if (skips(plan, parameter) || !watch_.contributed(rank, step)) continue;
       const double n = mean ? plan.begin.weight : 1.0;
       const float term = static_cast<float>(n) * sync_gradient(rank, step, parameter, element);
       sum = any ? sum + term : term;
@@ -98,6 +113,7 @@ class SyncReplay {
   }
 
   const Program& program_;
+  const UpdateWatch& watch_;
   std::vector<RoundPlans> rounds_;
   std::uint64_t samples_ = 0;
 };
@@ -108,8 +124,8 @@ std::string at(std::uint32_t parameter, std::uint64_t element) {
 
 std::string check_bits(const std::vector<std::vector<float>>& weights,
                        const Program& program,
-                       std::uint32_t workers) {
-  const SyncReplay replay(program, workers);
+                       const UpdateWatch& watch) {
+  const SyncReplay replay(program, watch);
   for (std::uint32_t p = 0; p < weights.size(); ++p) {
     for (std::uint64_t i = 0; i < weights[p].size(); ++i) {
       const float expected = replay.weight(p, i);
@@ -138,7 +154,7 @@ std::string check_counts(const std::vector<std::vector<float>>& weights,
         if (skips(step.plan, p)) continue;
         const std::uint64_t mark = mark_of(record->life, step.step, program);
         most[mark] += 1;
-        if (step.ended != kNever) least[mark] += 1;
+        if (step.ended != kNever && step.result.stale == 0) least[mark] += 1;
       }
     }
     for (std::uint64_t i = 0; i < weights[p].size(); ++i) {
@@ -182,7 +198,10 @@ std::string check_life(const LifeRecord& record) {
   std::uint64_t version = 0;
   for (const StepRecord& step : record.steps) {
     if (step.ended == kNever) continue;
-    if (step.result.nonfinite != 0) return who + "finite gradients were refused as NaN";
+    if (step.result.nonfinite != 0 && !step.plan.spoiled)
+      return who + "finite gradients were refused as NaN";
+    if (step.plan.spoiled && step.result.nonfinite + step.result.late == 0)
+      return who + "a NaN was taken";
     if (step.result.version < version)
       return who + "version " + std::to_string(step.result.version) + " came after " +
              std::to_string(version);
@@ -211,15 +230,34 @@ std::uint64_t mark_of(const Life& life, std::uint64_t step, const Program& progr
 void UpdateWatch::on_update(const Update& update) {
   ++updates_;
   const auto key = std::pair(update.chunk.parameter, update.chunk.offset);
-  const std::uint64_t expected = versions_[key]++;
+  std::uint64_t expected = versions_[key]++;
   if (!wrong_.empty()) return;
   const std::string where = at(update.chunk.parameter, update.chunk.offset) + ", version " +
                             std::to_string(update.version);
+  while (expected < update.version && is_spoiled(program_, workers_, expected))
+    expected = versions_[key]++;
   if (update.version != expected) {
     wrong_ = where + ": version " + std::to_string(expected) + " was due";
     return;
   }
-  if (update.round == nullptr) return;
+  if (update.round != nullptr) judge(update, where);
+}
+
+// Without backup workers all contribute to a round; else the same ones to all chunks, and too few.
+void UpdateWatch::judge(const Update& update, const std::string& where) {
+  const std::uint32_t backup = backup_workers(program_);
+  if (is_spoiled(program_, workers_, update.version)) {
+    wrong_ = where + ": the round is not finite and was committed";
+    return;
+  }
+  if (backup > 0) {
+    const auto contributors = update.round->contributors();
+    const auto& ticket = tickets_.emplace(update.version, contributors).first->second;
+    if (ticket != contributors) wrong_ = where + ": other contributors than to another chunk";
+    if (contributors.empty() || contributors.size() > workers_ - backup)
+      wrong_ = where + ": " + std::to_string(contributors.size()) + " contributors";
+    return;
+  }
   std::vector<std::uint32_t> contributors;
   for (std::uint32_t rank = 0; rank < workers_; ++rank) {
     if (!skips(program_.plan({rank, rank}, update.version), update.chunk.parameter))
@@ -227,6 +265,12 @@ void UpdateWatch::on_update(const Update& update) {
   }
   if (update.round->contributors() != contributors)
     wrong_ = where + ": the round was committed without all of its contributors";
+}
+
+bool UpdateWatch::contributed(std::uint32_t rank, std::uint64_t round) const {
+  if (backup_workers(program_) == 0) return true;
+  const auto ticket = tickets_.find(round);
+  return ticket != tickets_.end() && std::ranges::binary_search(ticket->second, rank);
 }
 
 std::string check_gap(const Simulator& job,
@@ -253,7 +297,8 @@ std::string check_gap(const Simulator& job,
   return {};
 }
 
-std::string check_end(const Simulator& job, const Program& program, std::uint32_t workers) {
+std::string check_end(const Simulator& job, const Program& program, const UpdateWatch& watch) {
+  const std::uint32_t workers = watch.workers();
   if (const std::string failure = job.scheduler().failure(); !failure.empty())
     return "the job failed: " + failure;
   std::vector<const LifeRecord*> left(workers);
@@ -275,7 +320,7 @@ std::string check_end(const Simulator& job, const Program& program, std::uint32_
   }
   const auto& weights = left[0]->final_weights;
   if (std::holds_alternative<Sync>(program.options.mode))
-    return check_bits(weights, program, workers);
+    return check_bits(weights, program, watch);
   return check_counts(weights, job, program);
 }
 

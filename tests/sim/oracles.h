@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "server/shard.h"
 #include "support/simulator.h"
@@ -28,12 +29,18 @@ class UpdateWatch final : public server::UpdateObserver {
       : program_(program), workers_(workers) {}
   void on_update(const Update& update) override;
   [[nodiscard]] const std::string& wrong() const { return wrong_; }
+  [[nodiscard]] std::uint32_t workers() const { return workers_; }
   [[nodiscard]] std::uint64_t updates() const { return updates_; }
+  // Backup workers: did the rank's gradient of the round count?
+  [[nodiscard]] bool contributed(std::uint32_t rank, std::uint64_t round) const;
 
  private:
+  void judge(const Update& update, const std::string& where);
+
   const Program& program_;
   std::uint32_t workers_;
   std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint64_t> versions_;  // by chunk
+  std::map<std::uint64_t, std::vector<std::uint32_t>> tickets_;  // contributors by round
   std::uint64_t updates_ = 0;
   std::string wrong_;
 };
@@ -48,6 +55,6 @@ std::string check_gap(const Simulator& job,
 // After the job: every operation ended, everybody left in order and holds the same weights, and
 // these are the right ones: in sync to the bit, else every step that ended counted exactly once and
 // none twice. Every leased sample was read once.
-std::string check_end(const Simulator& job, const Program& program, std::uint32_t workers);
+std::string check_end(const Simulator& job, const Program& program, const UpdateWatch& watch);
 
 }  // namespace ps::sim

@@ -78,6 +78,13 @@ TEST_CASE("planted bugs: sequence numbers of eight bits are found", "[sim]") {
   require_found(PlantedBug::kSequenceWraps, "sequence wraps");
 }
 
+TEST_CASE("planted bugs: shards that name their own contributors are found", "[sim]") {
+  require_found(PlantedBug::kOwnTicket, "own ticket");
+}
+TEST_CASE("planted bugs: shards that judge a gradient alone are found", "[sim]") {
+  require_found(PlantedBug::kJudgesAlone, "judges alone");
+}
+
 }  // namespace ps::sim
 
 #endif

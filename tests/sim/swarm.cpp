@@ -1,6 +1,7 @@
 #include "sim/swarm.h"
 
 #include <algorithm>
+#include <limits>
 #include <sstream>
 
 #include "base/random.h"
@@ -29,28 +30,40 @@ struct Shape {
   bool idle = false;  // some steps have weight 0
   bool early = false;
   bool pushes = false;  // some steps only push
+  bool spoils = false;  // some steps have a NaN
 };
+
+bool has_backup(const Program& program) {
+  const auto* sync = std::get_if<Sync>(&program.options.mode);
+  return sync != nullptr && sync->backup_workers > 0;
+}
 
 // --- the model and its program
 // ---------------------------------------------------------------------
 
-void draw_options(Random& random, Program& program) {
+void draw_options(Random& random, const JobOptions& job, Program& program) {
   ModelOptions& options = program.options;
   const std::uint64_t mode = random.below(10);
   if (mode < 5) {
-    options.mode = Sync{};
+    const bool all_live = job.on_failure == cluster::OnFailure::kStop && job.workers > 1;
+    const bool backup = all_live && random.chance(0.3);
+    options.mode = Sync{.backup_workers = backup ? 1U : 0U};
+    if (random.chance(0.25)) options.finite = Finite::kStep;
+    if (random.chance(0.2)) options.clip_norm = 1e30F;  // a factor of 1, yet all shards agree on it
     options.optimizer = Sgd{.lr = 0.05F,
                             .momentum = random.chance(0.8) ? 0.9F : 0.0F,
                             .nesterov = false,
                             .weight_decay = random.chance(0.5) ? 0.01F : 0.0F};
     options.reduce = random.chance(0.7) ? Reduce::kMean : Reduce::kSum;
-    if (random.chance(0.4)) {
+    if (!backup && random.chance(0.4)) {
       options.schedule.warmup_samples = 1 + random.below(60);
       options.schedule.warmup_start = 0.1F;
     }
   } else {
     if (mode < 7) {
       options.mode = Async{};
+      if (random.chance(0.4))
+        std::get<Async>(options.mode).max_staleness = static_cast<std::int64_t>(random.below(6));
     } else {
       options.mode = Ssp{.staleness = random.below(4), .staleness_aware = false};
     }
@@ -78,8 +91,8 @@ void draw_model(Random& random, Program& program) {
   }
 }
 
-void draw_program(Random& random, std::uint64_t seed, Program& program) {
-  draw_options(random, program);
+void draw_program(Random& random, const JobOptions& job, Program& program) {
+  draw_options(random, job, program);
   const bool sync = std::holds_alternative<Sync>(program.options.mode);
   const bool is_long = random.chance(0.06);  // sequence numbers beyond a byte
   program.steps = is_long ? 270 + random.below(30) : 2 + random.below(9);
@@ -92,9 +105,12 @@ void draw_program(Random& random, std::uint64_t seed, Program& program) {
   shape.idle = random.chance(0.3);
   shape.early = random.chance(0.5);
   shape.pushes = random.chance(0.4);
+  shape.spoils = program.options.finite == Finite::kStep && random.chance(0.7);
+  // What counts is then up to who is first; the oracle knows whole steps only.
+  if (has_backup(program)) shape.skips = shape.idle = shape.pushes = shape.spoils = false;
   if (sync) program.initial = initial_weight;
   const std::size_t parameters = program.parameters.size();
-  program.plan = [seed, shape, parameters](const Life& life, std::uint64_t step) {
+  program.plan = [seed = job.seed, shape, parameters](const Life& life, std::uint64_t step) {
     Random draw = of_step(seed, life.rank, step);
     StepPlan plan;
     plan.compute = between(draw, shape.compute_min, shape.compute_max);
@@ -105,6 +121,8 @@ void draw_program(Random& random, std::uint64_t seed, Program& program) {
     plan.begin.weight = shape.idle && draw.chance(0.2) ? 0.0 : plan.begin.samples;
     plan.skipped.resize(parameters);
     for (std::size_t i = 0; i < parameters; ++i) plan.skipped[i] = shape.skips && draw.chance(0.3);
+    plan.spoiled =
+        shape.spoils && draw.chance(0.1) && plan.begin.weight > 0 && !plan.skipped.front();
     return plan;
   };
 }
@@ -119,6 +137,8 @@ void set_fill(Program& program, const Program& whole) {
       if (sync) {
         for (std::uint64_t i = 0; i < values.size(); ++i)
           values[i] = sync_gradient(life.rank, step, p, i);
+        if (p == 0 && whole.plan(life, step).spoiled)
+          values[step % values.size()] = std::numeric_limits<float>::quiet_NaN();
       } else {
         std::ranges::fill(values, 0.0F);
         values[mark_of(life, step, whole)] = -1.0F;  // w -= 1 * g
@@ -196,7 +216,7 @@ class Run {
     if (result_.wrong.empty() && !over)
       result_.wrong = "liveness: the job is not over " + job_.describe();
     if (result_.wrong.empty())
-      result_.wrong = check_end(job_, scenario_.program, scenario_.job.workers);
+      result_.wrong = check_end(job_, scenario_.program, watch_);
     if (result_.wrong.empty()) result_.wrong = check_pace();
     result_.trace_hash = job_.trace_hash();
     result_.messages = job_.messages();
@@ -292,10 +312,11 @@ Scenario draw_scenario(std::uint64_t seed) {
   job.workers = 1 + static_cast<std::uint32_t>(random.below(4));
   job.shards = 1 + static_cast<std::uint32_t>(random.below(3));
   job.on_failure = random.chance(0.4) ? cluster::OnFailure::kWait : cluster::OnFailure::kStop;
-  draw_program(random, seed, scenario.program);
+  draw_program(random, job, scenario.program);
   if (random.chance(0.3)) job.staging_bytes = 64 + random.below(4096);
   if (random.chance(0.3)) job.credit_bytes = 64 + random.below(4096);
-  if (job.on_failure == cluster::OnFailure::kStop && random.chance(0.4))
+  // Rounds that go on without a worker take it past a barrier.
+  if (job.on_failure == cluster::OnFailure::kStop && !has_backup(scenario.program) && random.chance(0.4))
     scenario.program.barrier_every = 1 + random.below(4);
   const bool sync = std::holds_alternative<Sync>(scenario.program.options.mode);
   if (job.on_failure == cluster::OnFailure::kStop && !sync && random.chance(0.3)) {
@@ -322,7 +343,10 @@ std::string describe(const Scenario& scenario) {
   const Program& program = scenario.program;
   text << scenario.job.workers << " workers, " << scenario.job.shards << " shards, "
        << mode_name(program.options.mode) << ", " << program.steps << " steps, "
-       << program.parameters.size() << " parameters, chunks of " << program.options.chunk_bytes
+       << program.parameters.size() << " parameters"
+       << (has_backup(program) ? ", a backup worker" : "")
+       << (program.options.finite == Finite::kStep ? ", whole steps finite" : "")
+       << (program.options.clip_norm > 0 ? ", clipped" : "") << ", chunks of " << program.options.chunk_bytes
        << ", staging " << scenario.job.staging_bytes << ", credit " << scenario.job.credit_bytes
        << ", barrier every " << program.barrier_every << ", leases of " << program.lease_block
        << "; drop " << scenario.faults.drop << ", duplicate " << scenario.faults.duplicate

@@ -136,15 +136,17 @@ TEST_CASE("sync: the weights' bits depend neither on the shards nor on the order
         plan.early = order % 2 == 1;
         return plan;
       };
+      UpdateWatch watch(program, 4);
       Simulator job({.seed = order,
                      .workers = 4,
                      .shards = shards,
                      .timing = sim_timing(),
                      .staging_bytes = order == 3 ? std::size_t{200} : std::size_t{1} << 20},
-                    program, nullptr);
+                    program, &watch);
       REQUIRE(job.run(job.now() + seconds(100)));
       CAPTURE(shards, order);
-      CHECK(check_end(job, program, 4) == "");
+      CHECK(watch.wrong() == "");
+      CHECK(check_end(job, program, watch) == "");
       if (first.empty()) first = job.lives().front()->final_weights;
       for (const auto& record : job.lives()) CHECK(record->final_weights == first);
     }

@@ -29,6 +29,7 @@ struct StepPlan {
   worker::StepBegin begin = {};
   std::vector<bool> skipped = {};  // by parameter; may be empty
   bool early = false;              // parameters become ready one by one while it computes
+  bool spoiled = false;            // parameter 0, which is not skipped, has a NaN
 };
 
 struct Program {

@@ -111,7 +111,7 @@ TEST_CASE("control: groups, modes and chunks are within range", "[unit]") {
   CHECK(problem(with_options({.groups = many})) == "257 groups, at most 256 are allowed");
   CHECK(problem(with_options({.mode = Ssp{.staleness = 0}})).empty());
   CHECK(problem(with_options({.mode = Ssp{.staleness = UINT64_MAX}})) ==
-        "mode.staleness is 18446744073709551615, at most 4294967296 is allowed");
+        "mode.staleness is 18446744073709551615, a number from 0 to 4294967296 expected");
   for (const std::uint64_t bytes : {0U, 4U, 1U << 20, 64U << 20}) {
     CHECK(problem(with_options({.chunk_bytes = bytes})).empty());
   }

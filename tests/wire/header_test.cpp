@@ -191,8 +191,8 @@ TEST_CASE("header: unknown types, statuses, roles and impossible weights are ref
   for (const unsigned type : {0U, 6U, 15U, 17U, 31U, 33U, 255U}) {
     check_error(after_byte(push, 6, type), Code::kType, 6, 0, type);
   }
-  check_error(after_byte(push, 26, 9), Code::kStatus, 26, 8, 9);
-  check_error(after_byte(push, 27, 1), Code::kStatus, 26, 8, 256);
+  check_error(after_byte(push, 26, 11), Code::kStatus, 26, 10, 11);
+  check_error(after_byte(push, 27, 1), Code::kStatus, 26, 10, 256);
   for (const unsigned role : {0U, 4U, 255U}) {
     check_error(after_byte(push, 31, role), Code::kSender, 28, 0, role);
   }

@@ -168,6 +168,11 @@ Register registration() {
                    .final_factor = 0.0625F},
       .groups = {{.pattern = "*.bias", .lr_scale = 2, .weight_decay = 0}},
       .reduce = Reduce::kSum,
+      .clip_norm = 5.0F,
+      .finite = Finite::kStep,
+      .update = Update::kWorker,
+      .ema = {.decay = 0.5F, .tau = 100.0F},
+      .measure = true,
       .chunk_bytes = 65536};
   registration.parameters = {{"fc.weight", {784, 10}, ParameterKind::kTrained},
                              {"bn.mean", {10}, ParameterKind::kAverage},
@@ -188,7 +193,12 @@ View view() {
                   {5, WorkerInfo::State::kLeft}};
   view.shards = {{"tcp://10.0.0.1:5000", 6}, {"ipc:///tmp/s1", 8}};
   ModelInfo adam{.id = 9, .name = "gan", .placement = {0, 1, 1}, .ready = true};
-  adam.options = {.mode = Async{.staleness_aware = true},
+  adam.options = {.mode = Async{.staleness_aware = true,
+                                .max_staleness = 5,
+                                .compensation = Compensation::kAdaptive,
+                                .lambda = 0.5F,
+                                .decay = 0.25F,
+                                .pushes_per_update = 2},
                   .optimizer = Adam{.lr = 0.5F,
                                     .beta1 = 0.75F,
                                     .beta2 = 0.875F,
@@ -199,6 +209,7 @@ View view() {
   ModelInfo adamw{.id = 11, .name = "vit"};
   adamw.options.optimizer =
       AdamW{.lr = 0.5F, .beta1 = 0.25F, .beta2 = 0.125F, .epsilon = 1, .weight_decay = 2};
+  adamw.options.mode = Sync{.backup_workers = 1};
   view.models = {adam, adamw};
   return view;
 }
@@ -219,7 +230,8 @@ std::vector<ControlSample> control_samples() {
                           "total_samples": 5000, "step_samples": 700, "step_gamma": 0.5,
                           "final_factor": 0.0625},
              "groups": [{"pattern": "*.bias", "lr_scale": 2.0, "weight_decay": 0.0}],
-             "reduce": "sum", "chunk_bytes": 65536},
+             "reduce": "sum", "clip_norm": 5.0, "finite": "step", "update": "worker",
+             "ema": {"decay": 0.5, "tau": 100.0}, "measure": true, "chunk_bytes": 65536},
            "parameters": [{"name": "fc.weight", "shape": [784, 10], "kind": "trained"},
                           {"name": "bn.mean", "shape": [10], "kind": "average"},
                           {"name": "scale", "shape": [], "kind": "trained"}]})"},
@@ -236,6 +248,13 @@ std::vector<ControlSample> control_samples() {
       {Refused{1, "no"}, R"({"kind": "refused", "code": 1, "text": "no"})"},
       {HeartbeatAck{77}, R"({"kind": "heartbeat_ack", "revision": 77})"},
       {CollectiveResult{4, {0.1}}, R"({"kind": "collective_result", "index": 4, "values": [0.1]})"},
+      {RoundPart{2, 7, RoundPart::Phase::kTicket, {0, 2}, {{1, 6, 32}}, false, {4}, {0.5, 0.25}},
+       R"({"kind": "round_part", "model": 2, "round": 7, "phase": "ticket", "ranks": [0, 2],
+           "consumed": [{"rank": 1, "round": 6, "samples": 32}], "finite": false, "chunks": [4],
+           "sums": [0.5, 0.25]})"},
+      {RoundResult{2, 7, RoundPart::Phase::kUpdate, {0, 2}, 640, true, {0.5, 0.25}},
+       R"({"kind": "round_result", "model": 2, "round": 7, "phase": "update", "ranks": [0, 2],
+           "samples": 640, "finite": true, "sums": [0.5, 0.25]})"},
       {LeaseGrant{1, true, 2, 3, 4},
        R"({"kind": "lease_grant", "index": 1, "done": true, "epoch": 2, "begin": 3, "end": 4})"},
       {view(),
@@ -249,22 +268,27 @@ std::vector<ControlSample> control_samples() {
              {"id": 9, "name": "gan", "ready": true, "placement": [0, 1, 1],
               "parameters": [{"name": "w", "shape": [3], "kind": "trained"}],
               "options": {
-                "mode": {"kind": "async", "staleness_aware": true},
+                "mode": {"kind": "async", "staleness_aware": true, "max_staleness": 5,
+                  "compensation": "adaptive", "lambda": 0.5, "decay": 0.25, "pushes_per_update": 2},
                 "optimizer": {"kind": "adam", "lr": 0.5, "beta1": 0.75, "beta2": 0.875,
                               "epsilon": 0.125, "weight_decay": 0.25},
                 "schedule": {"kind": "step", "warmup_samples": 0, "warmup_start": 0.0,
                              "total_samples": 0, "step_samples": 10,
                              "step_gamma": 0.10000000149011612, "final_factor": 0.0},
-                "groups": [], "reduce": "mean", "chunk_bytes": 0}},
+                "groups": [], "reduce": "mean", "clip_norm": 0.0, "finite": "message",
+                "update": "server", "ema": {"decay": 0.0, "tau": 2000.0}, "measure": false,
+                "chunk_bytes": 0}},
              {"id": 11, "name": "vit", "ready": false, "placement": [], "parameters": [],
               "options": {
-                "mode": {"kind": "sync"},
+                "mode": {"kind": "sync", "backup_workers": 1},
                 "optimizer": {"kind": "adamw", "lr": 0.5, "beta1": 0.25, "beta2": 0.125,
                               "epsilon": 1.0, "weight_decay": 2.0},
                 "schedule": {"kind": "constant", "warmup_samples": 0, "warmup_start": 0.0,
                              "total_samples": 0, "step_samples": 0,
                              "step_gamma": 0.10000000149011612, "final_factor": 0.0},
-                "groups": [], "reduce": "mean", "chunk_bytes": 0}}]})"},
+                "groups": [], "reduce": "mean", "clip_norm": 0.0, "finite": "message",
+                "update": "server", "ema": {"decay": 0.0, "tau": 2000.0}, "measure": false,
+                "chunk_bytes": 0}}]})"},
   };
 }
 

@@ -228,7 +228,7 @@ TEST_CASE("worker: every operation ends, also those of a worker that has failed"
   CHECK_THAT(bench.failure(barrier), Catch::Contains("no such chunk"));
   CHECK(bench.worker.finished());
   CHECK(bench.driver.controls<wire::Leave>().size() == 1);  // everybody is told
-  bench.worker.pull(++bench.last_ticket, model, bench.driver.now, bench.driver.out);
+  bench.worker.pull(++bench.last_ticket, model, false, bench.driver.now, bench.driver.out);
   CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("no such chunk"));
   bench.worker.lease(++bench.last_ticket, {}, bench.driver.now, bench.driver.out);
   CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("no such chunk"));

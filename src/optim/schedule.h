@@ -5,7 +5,7 @@
 
 #include <ps/options.h>
 
-namespace ps::server {
+namespace ps::optim {
 
 // Throws ps::Error(kInvalidArgument), naming the field, for a schedule that means nothing.
 void check(const Schedule& schedule);
@@ -18,4 +18,4 @@ double factor(const Schedule& schedule, std::uint64_t samples);
 // promise.
 double power(double base, std::uint64_t exponent);
 
-}  // namespace ps::server
+}  // namespace ps::optim

@@ -1,4 +1,4 @@
-#include "server/schedule.h"
+#include "optim/schedule.h"
 
 #include <cmath>
 #include <numbers>
@@ -6,7 +6,7 @@
 
 #include <ps/error.h>
 
-namespace ps::server {
+namespace ps::optim {
 namespace {
 
 void require(bool holds, const std::string& text) {
@@ -73,4 +73,4 @@ double power(double base, std::uint64_t exponent) {
   return result;
 }
 
-}  // namespace ps::server
+}  // namespace ps::optim

@@ -1,5 +1,5 @@
 // The learning rate's course over the samples.
-#include "server/schedule.h"
+#include "optim/schedule.h"
 
 #include <cmath>
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 #include "support/catch.h"
 
-namespace ps::server {
+namespace ps::optim {
 namespace {
 
 using Kind = Schedule::Kind;
@@ -111,4 +111,4 @@ TEST_CASE("schedule: power squares its way up", "[unit]") {
 }
 
 }  // namespace
-}  // namespace ps::server
+}  // namespace ps::optim

@@ -1,11 +1,11 @@
-#include "server/groups.h"
+#include "optim/groups.h"
 
 #include <cmath>
 #include <variant>
 
 #include <ps/error.h>
 
-namespace ps::server {
+namespace ps::optim {
 namespace {
 
 void check(const ParameterGroup& group) {
@@ -19,6 +19,15 @@ void check(const ParameterGroup& group) {
                 "groups: weight_decay of \"" + group.pattern +
                     "\" must be finite (negative: the optimizer's), got " +
                     std::to_string(group.weight_decay));
+  }
+}
+
+template <class Rule>
+float decay_of(const Rule& rule) {
+  if constexpr (requires { rule.weight_decay; }) {
+    return rule.weight_decay;
+  } else {
+    return 0.0F;  // FTRL has its own l2
   }
 }
 
@@ -50,7 +59,7 @@ bool matches(std::string_view pattern, std::string_view name) {
 
 ResolvedGroups resolve_groups(const ModelOptions& options, std::span<const std::string> names) {
   const float decay =
-      std::visit([](const auto& rule) { return rule.weight_decay; }, options.optimizer);
+      std::visit([](const auto& rule) { return decay_of(rule); }, options.optimizer);
   ResolvedGroups result;
   result.rates.assign(names.size(), {.lr_scale = 1.0F, .weight_decay = decay});
   for (const ParameterGroup& group : options.groups) {
@@ -67,4 +76,4 @@ ResolvedGroups resolve_groups(const ModelOptions& options, std::span<const std::
   return result;
 }
 
-}  // namespace ps::server
+}  // namespace ps::optim

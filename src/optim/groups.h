@@ -8,7 +8,7 @@
 
 #include <ps/options.h>
 
-namespace ps::server {
+namespace ps::optim {
 
 // Whether the pattern fits the whole name: * stands for any characters or none, ? for one, all else
 // for itself.
@@ -29,4 +29,4 @@ struct ResolvedGroups {
 // that is not finite and >= 0 or a decay that is not finite.
 ResolvedGroups resolve_groups(const ModelOptions& options, std::span<const std::string> names);
 
-}  // namespace ps::server
+}  // namespace ps::optim

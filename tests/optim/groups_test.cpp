@@ -1,5 +1,5 @@
 // Parameter groups by name pattern.
-#include "server/groups.h"
+#include "optim/groups.h"
 
 #include <limits>
 #include <string>
@@ -9,7 +9,7 @@
 
 #include "support/catch.h"
 
-namespace ps::server {
+namespace ps::optim {
 namespace {
 
 TEST_CASE("groups: patterns fit whole names", "[unit]") {
@@ -101,4 +101,4 @@ TEST_CASE("groups: what means nothing is refused by the group's name", "[unit]")
 }
 
 }  // namespace
-}  // namespace ps::server
+}  // namespace ps::optim

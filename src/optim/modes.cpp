@@ -1,0 +1,78 @@
+#include "optim/modes.h"
+
+#include <string>
+#include <variant>
+
+#include <ps/error.h>
+
+namespace ps::optim {
+namespace {
+
+void require(bool holds, const std::string& text) {
+  if (!holds) throw Error(ErrorCode::kInvalidArgument, text);
+}
+
+void check_update_on_workers(const ModelOptions& options) {
+  const auto* sync = std::get_if<Sync>(&options.mode);
+  require(sync != nullptr, std::string("update = worker needs consistency.mode = sync, which keeps "
+                                       "the workers' weights equal, got ") +
+                               mode_name(options.mode));
+  require(sync->backup_workers == 0,
+          "update = worker needs every worker's gradient in every round, so backup_workers must be "
+          "0, got " +
+              std::to_string(sync->backup_workers));
+  require(options.reduce == Reduce::kMean, "update = worker needs reduce = mean, got sum");
+  require(options.ema.decay == 0.0F,
+          "update = worker leaves no weights on the servers to average: ema.decay must be 0, got " +
+              std::to_string(options.ema.decay));
+}
+
+}  // namespace
+
+bool has_rounds(const Consistency& mode) noexcept {
+  return std::holds_alternative<Sync>(mode) || std::holds_alternative<LocalSgd>(mode);
+}
+
+bool updates_on_workers(const ModelOptions& options) noexcept {
+  return options.update == Update::kWorker || std::holds_alternative<LocalSgd>(options.mode) ||
+         std::holds_alternative<Easgd>(options.mode);
+}
+
+ParameterKind kind_on_servers(const ModelOptions& options, ParameterKind kind) noexcept {
+  if (std::holds_alternative<Easgd>(options.mode)) return ParameterKind::kAdd;
+  const bool trained = kind == ParameterKind::kTrained;
+  return trained && updates_on_workers(options) ? ParameterKind::kAverage : kind;
+}
+
+float elastic_rate(const Easgd& mode, std::uint32_t workers) noexcept {
+  return mode.alpha > 0 ? mode.alpha : 0.9F / static_cast<float>(workers);
+}
+
+void check_mode(const ModelOptions& options, std::uint32_t workers) {
+  if (const auto* sync = std::get_if<Sync>(&options.mode)) {
+    require(sync->backup_workers < workers,
+            "sync: backup_workers must be below the number of workers, " + std::to_string(workers) +
+                ", got " + std::to_string(sync->backup_workers));
+  }
+  if (const auto* async = std::get_if<Async>(&options.mode)) {
+    require(async->pushes_per_update > 0, "async: pushes_per_update must be at least 1, got 0");
+    require(async->lambda >= 0 && async->decay >= 0 && async->decay < 1,
+            "async: lambda must be at least 0 and decay in [0, 1), got " +
+                std::to_string(async->lambda) + " and " + std::to_string(async->decay));
+  }
+  require(options.clip_norm >= 0,
+          "clip_norm must be at least 0, got " + std::to_string(options.clip_norm));
+  require(options.finite == Finite::kMessage || has_rounds(options.mode),
+          std::string("finite = step needs rounds, which mode ") + mode_name(options.mode) +
+              " has not");
+  if (options.update == Update::kWorker) check_update_on_workers(options);
+  if (const auto* local = std::get_if<LocalSgd>(&options.mode))
+    require(local->steps > 0, "local: steps must be at least 1, got 0");
+  if (const auto* easgd = std::get_if<Easgd>(&options.mode)) {
+    require(easgd->period > 0, "easgd: period must be at least 1, got 0");
+    require(easgd->alpha >= 0 && easgd->alpha <= 1,
+            "easgd: alpha must lie in [0, 1], got " + std::to_string(easgd->alpha));
+  }
+}
+
+}  // namespace ps::optim
