@@ -215,8 +215,7 @@ class Run {
     if (result_.wrong.empty()) result_.wrong = watch_.wrong();
     if (result_.wrong.empty() && !over)
       result_.wrong = "liveness: the job is not over " + job_.describe();
-    if (result_.wrong.empty())
-      result_.wrong = check_end(job_, scenario_.program, watch_);
+    if (result_.wrong.empty()) result_.wrong = check_end(job_, scenario_.program, watch_);
     if (result_.wrong.empty()) result_.wrong = check_pace();
     result_.trace_hash = job_.trace_hash();
     result_.messages = job_.messages();
@@ -316,7 +315,8 @@ Scenario draw_scenario(std::uint64_t seed) {
   if (random.chance(0.3)) job.staging_bytes = 64 + random.below(4096);
   if (random.chance(0.3)) job.credit_bytes = 64 + random.below(4096);
   // Rounds that go on without a worker take it past a barrier.
-  if (job.on_failure == cluster::OnFailure::kStop && !has_backup(scenario.program) && random.chance(0.4))
+  if (job.on_failure == cluster::OnFailure::kStop && !has_backup(scenario.program) &&
+      random.chance(0.4))
     scenario.program.barrier_every = 1 + random.below(4);
   const bool sync = std::holds_alternative<Sync>(scenario.program.options.mode);
   if (job.on_failure == cluster::OnFailure::kStop && !sync && random.chance(0.3)) {
@@ -346,13 +346,14 @@ std::string describe(const Scenario& scenario) {
        << program.parameters.size() << " parameters"
        << (has_backup(program) ? ", a backup worker" : "")
        << (program.options.finite == Finite::kStep ? ", whole steps finite" : "")
-       << (program.options.clip_norm > 0 ? ", clipped" : "") << ", chunks of " << program.options.chunk_bytes
-       << ", staging " << scenario.job.staging_bytes << ", credit " << scenario.job.credit_bytes
-       << ", barrier every " << program.barrier_every << ", leases of " << program.lease_block
-       << "; drop " << scenario.faults.drop << ", duplicate " << scenario.faults.duplicate
-       << ", reorder " << scenario.faults.reorder << ", flip " << scenario.faults.flip << ", reset "
-       << scenario.faults.reset << ", delay " << seconds(scenario.faults.delay_max)
-       << " s; healed after " << seconds(scenario.heal_after) << " s";
+       << (program.options.clip_norm > 0 ? ", clipped" : "") << ", chunks of "
+       << program.options.chunk_bytes << ", staging " << scenario.job.staging_bytes << ", credit "
+       << scenario.job.credit_bytes << ", barrier every " << program.barrier_every << ", leases of "
+       << program.lease_block << "; drop " << scenario.faults.drop << ", duplicate "
+       << scenario.faults.duplicate << ", reorder " << scenario.faults.reorder << ", flip "
+       << scenario.faults.flip << ", reset " << scenario.faults.reset << ", delay "
+       << seconds(scenario.faults.delay_max) << " s; healed after " << seconds(scenario.heal_after)
+       << " s";
   constexpr const char* kNames[] = {"crash", "freeze", "rival", "partition", "one way", "reset"};
   for (const Strike& strike : scenario.strikes) {
     text << "; " << kNames[static_cast<std::size_t>(strike.kind)] << " at " << seconds(strike.after)
