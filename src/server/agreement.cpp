@@ -47,7 +47,7 @@ wire::RoundPart Agreement::part(std::uint16_t model) {
   part.model = model;
   part.round = round_;
   part.phase = *asked_;
-  part.finite = finite_;
+  part.finite = std::ranges::none_of(spoiled_, [&](auto rank) { return contributes(rank); });
   if (part.phase == Phase::kTicket) {
     part.ranks.assign(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(quorum()));
     std::ranges::sort(part.ranks);
@@ -75,7 +75,7 @@ void Agreement::close() {
   arrived_.clear();
   order_.clear();
   asked_.reset();
-  finite_ = true;
+  spoiled_.clear();
   ticket_.reset();
   gradient_.reset();
   update_.reset();

@@ -45,8 +45,8 @@ class Agreement {
   // The rank takes no step for a while, or does again: a ticket does not wait for it.
   void retire(std::uint32_t rank) { retired_.insert(rank); }
   void join(std::uint32_t rank) { retired_.erase(rank); }
-  // A message of the round under way was not finite.
-  void spoiled() { finite_ = false; }
+  // A message of the rank's for the round under way was not finite; that matters if it contributes.
+  void spoiled(std::uint32_t rank) { spoiled_.insert(rank); }
   // What to do next. Says kTicket, kGradient and kUpdate once each a round.
   Due next();
   // A part of the phase that next() has just named, to be completed and sent.
@@ -75,7 +75,7 @@ class Agreement {
   std::vector<std::uint32_t> order_;      // of arrival
   std::vector<wire::Consumed> consumed_;  // not told yet
   std::optional<wire::RoundPart::Phase> asked_;
-  bool finite_ = true;
+  std::set<std::uint32_t> spoiled_;  // ranks
   std::optional<wire::RoundResult> ticket_;
   std::optional<wire::RoundResult> gradient_;
   std::optional<wire::RoundResult> update_;

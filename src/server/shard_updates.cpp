@@ -79,7 +79,7 @@ std::vector<Shard::Chunk*> Shard::contribute(Model& model,
       continue;
     }
     model.round_samples[id.rank] = header.samples;
-    if (!taken && model.options.finite == Finite::kStep) model.agreement.spoiled();
+    if (!taken && model.options.finite == Finite::kStep) model.agreement.spoiled(id.rank);
     staged_bytes_ -= chunk.round.staged_bytes();
     const ParameterKind kind = model.parameters[segment.parameter].kind;
     chunk.round.offer(id.rank, model.optimizer->weight_of(kind, header.weight), std::move(values));

@@ -60,9 +60,20 @@ TEST_CASE("agreement: phases come in turn, and each is asked for once", "[unit]"
   CHECK(round.part(9).consumed.size() == 4);
 }
 
+TEST_CASE("agreement: what is not finite of a worker that is too late spoils nothing", "[unit]") {
+  Agreement round({.ticket = true, .gradient = true, .update = false}, 3, 2);
+  round.spoiled(2);
+  round.arrived(0, 0, 1);
+  round.arrived(1, 0, 1);
+  CHECK(round.next() == Due::kTicket);
+  CHECK(round.on_result(result(0, Phase::kTicket, {0, 1})));
+  CHECK(round.next() == Due::kGradient);
+  CHECK(round.part(0).finite);
+}
+
 TEST_CASE("agreement: what is not finite is told, and ends the round without an update", "[unit]") {
   Agreement round({.gradient = true, .update = true}, 1, 1);
-  round.spoiled();
+  round.spoiled(0);
   round.arrived(0, 0, 1);
   REQUIRE(round.next() == Due::kGradient);
   CHECK_FALSE(round.part(0).finite);

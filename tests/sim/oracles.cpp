@@ -122,24 +122,6 @@ std::string at(std::uint32_t parameter, std::uint64_t element) {
   return "parameter " + std::to_string(parameter) + ", element " + std::to_string(element);
 }
 
-std::string check_bits(const std::vector<std::vector<float>>& weights,
-                       const Program& program,
-                       const UpdateWatch& watch) {
-  const SyncReplay replay(program, watch);
-  for (std::uint32_t p = 0; p < weights.size(); ++p) {
-    for (std::uint64_t i = 0; i < weights[p].size(); ++i) {
-      const float expected = replay.weight(p, i);
-      if (std::bit_cast<std::uint32_t>(weights[p][i]) == std::bit_cast<std::uint32_t>(expected))
-        continue;
-      std::ostringstream text;
-      text << std::hexfloat << "sync: " << at(p, i) << " is " << weights[p][i]
-           << ", a single process computes " << expected;
-      return text.str();
-    }
-  }
-  return {};
-}
-
 // --- async and ssp: counting -------------------------------------------------------------------
 
 // Per parameter and element: what it must be at least and at most.
@@ -271,6 +253,24 @@ bool UpdateWatch::contributed(std::uint32_t rank, std::uint64_t round) const {
   if (backup_workers(program_) == 0) return true;
   const auto ticket = tickets_.find(round);
   return ticket != tickets_.end() && std::ranges::binary_search(ticket->second, rank);
+}
+
+std::string check_bits(const std::vector<std::vector<float>>& weights,
+                       const Program& program,
+                       const UpdateWatch& watch) {
+  const SyncReplay replay(program, watch);
+  for (std::uint32_t p = 0; p < weights.size(); ++p) {
+    for (std::uint64_t i = 0; i < weights[p].size(); ++i) {
+      const float expected = replay.weight(p, i);
+      if (std::bit_cast<std::uint32_t>(weights[p][i]) == std::bit_cast<std::uint32_t>(expected))
+        continue;
+      std::ostringstream text;
+      text << std::hexfloat << "sync: " << at(p, i) << " is " << weights[p][i]
+           << ", a single process computes " << expected;
+      return text.str();
+    }
+  }
+  return {};
 }
 
 std::string check_gap(const Simulator& job,

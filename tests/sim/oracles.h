@@ -52,6 +52,11 @@ std::string check_gap(const Simulator& job,
                       std::uint64_t step,
                       std::uint64_t staleness);
 
+// Sync: `weights`, by parameter, are to the bit what a single process computes in all of the steps.
+std::string check_bits(const std::vector<std::vector<float>>& weights,
+                       const Program& program,
+                       const UpdateWatch& watch);
+
 // After the job: every operation ended, everybody left in order and holds the same weights, and
 // these are the right ones: in sync to the bit, else every step that ended counted exactly once and
 // none twice. Every leased sample was read once.
