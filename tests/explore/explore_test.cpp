@@ -143,7 +143,7 @@ TEST_CASE("explore: a round with a backup worker has one ticket, whoever comes f
   CHECK(of_3.outcomes.size() == 3);
 }
 
-TEST_CASE("explore: two rounds with a backup worker agree on both tickets", "[sim][slow]") {
+TEST_CASE("explore: two rounds with a backup worker agree on both tickets", "[sim][.long]") {
   const auto of_2 = require_right("backup 1 of 2, 2 steps",
                                   make_job(Sync{.backup_workers = 1}, 2, 2), judge_bits);
   CHECK(of_2.outcomes.size() == 4);  // either worker in either round

@@ -217,6 +217,7 @@ TEST_CASE("replica: elastic averaging by way of the servers", "[unit][session]")
         "m", {.mode = ps::Easgd{.period = 1, .alpha = 0.25F}, .optimizer = ps::Sgd{.lr = 0.1F}});
     const ps::Parameter w = model.add("w", {3}, [](std::span<float> values) { fill(values, 1); });
     model.start();
+    session.barrier();  // both have the center as it was at first
     const auto gradient = [&] { return w.weights().front() - (first ? 0.0F : 2.0F); };
     // A step is an update and then the move: after step k weights() have made the move of round
     // k + 1 of the sequence (move, update), and the center with them.
