@@ -257,7 +257,8 @@ TEST_CASE("replica: easgd's workers do not wait for each other", "[unit][session
     }
     PS_CHECK_IN_THREAD(w.weights()[3] < 0.0F);
     PS_CHECK_IN_THREAD(mean.weights()[0] > 0.0F);
-    PS_CHECK_IN_THREAD(mean.weights()[0] <= 2.0F);
+    // The center may overshoot: a difference counts in full though others have moved it since.
+    PS_CHECK_IN_THREAD(mean.weights()[0] <= 2.0F + 0.45F * 2.0F);
   });
 }
 
