@@ -2,7 +2,10 @@
 // finite = step (server/agreement.h).
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
+
+#include <ps/error.h>
 
 #include "optim/schedule.h"
 #include "server/shard.h"
@@ -13,7 +16,17 @@ void Shard::on_round_result(const wire::RoundResult& result, cluster::Outbox& ou
   Model* model = find_model(result.model);
   if (model == nullptr) return;
   const bool norms = result.phase != wire::RoundPart::Phase::kTicket;
-  if (norms && result.sums.size() != 2 * model->parameters.size()) return;
+  const std::size_t expected = norms ? 2 * model->parameters.size() : 0;
+  if (result.sums.size() != expected) {
+    // Waiting on would be waiting for ever: the workers hear that their requests are being worked
+    // on.
+    agent_.fail(ErrorCode::kInternal,
+                "the scheduler answered for round " + std::to_string(result.round) + " of model " +
+                    std::to_string(result.model) + " with " + std::to_string(result.sums.size()) +
+                    " sums, expected " + std::to_string(expected) +
+                    "; run the same build of ps everywhere");
+    return;
+  }
   if (!model->agreement.on_result(result)) return;
   agent_.settle(model->round_ask);
   if (!norms) model->samples = result.samples;

@@ -370,6 +370,18 @@ TEST_CASE("shard: a worker that only pushes hears of a step's end when all its c
   CHECK(bench.weights() == Floats{-1, 0, 2, 3});
 }
 
+TEST_CASE("shard: an answer of the scheduler that fits no model ends it with the reason",
+          "[unit]") {
+  Bench bench(Sync{});
+  wire::RoundResult result;
+  result.phase = wire::RoundPart::Phase::kGradient;
+  result.sums = {1, 2, 3};  // one parameter has two
+  bench.from_scheduler(result);
+  REQUIRE(bench.shard.agent().failure());
+  CHECK_THAT(bench.shard.agent().failure()->text, Catch::Contains("3 sums, expected 2"));
+  CHECK(bench.shard.finished());
+}
+
 TEST_CASE("shard: over its limit it takes only what a round waits for", "[unit]") {
   Bench bench(Sync{}, 8);
   bench.assign();
