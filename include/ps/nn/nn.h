@@ -1,5 +1,6 @@
 // Everything of ps::nn, the networks over ps's kernels (target ps::nn).
 #pragma once
 
+#include <ps/nn/detection_head.h>
 #include <ps/nn/graph.h>
 #include <ps/nn/parameter.h>
