@@ -6,9 +6,12 @@
 #include "kernels/convolution.h"
 #include "kernels/gemm.h"
 #include "kernels/isa.h"
+#include "kernels/join.h"
 #include "kernels/linear.h"
+#include "kernels/pad.h"
 #include "kernels/pool.h"
 #include "kernels/softmax_cross_entropy.h"
+#include "kernels/upsample.h"
 
 namespace ps::kernels {
 
@@ -19,8 +22,11 @@ PS_ISA_DISPATCH(BatchNormOps, batch_norm)
 PS_ISA_DISPATCH(BiasOps, bias)
 PS_ISA_DISPATCH(ConvolutionOps, convolution)
 PS_ISA_DISPATCH(GemmOps, gemm)
+PS_ISA_DISPATCH(JoinOps, join)
 PS_ISA_DISPATCH(LinearOps, linear)
 PS_ISA_DISPATCH(MaxPoolOps, max_pool)
+PS_ISA_DISPATCH(PadOps, pad)
 PS_ISA_DISPATCH(SoftmaxCrossEntropyOps, softmax_cross_entropy)
+PS_ISA_DISPATCH(UpsampleOps, upsample)
 
 }  // namespace ps::kernels

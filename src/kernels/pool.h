@@ -9,20 +9,21 @@
 
 namespace ps::kernels {
 
-// `planes` planes of height x width each. The padding (less than the kernel) never wins.
+// `planes` planes of height x width each. The padding (in all less than the kernel) never wins.
 struct MaxPool {
   std::int64_t planes = 0;
   std::int64_t height = 0;
   std::int64_t width = 0;
   std::int64_t kernel = 2;
   std::int64_t stride = 2;
-  std::int64_t padding = 0;
+  std::int64_t padding = 0;      // at every side
+  std::int64_t padding_end = 0;  // more of it at the right and at the bottom
 
   [[nodiscard]] PS_HOST_DEVICE std::int64_t out_height() const {
-    return window_positions(height, kernel, stride, padding);
+    return window_positions(height + padding_end, kernel, stride, padding);
   }
   [[nodiscard]] PS_HOST_DEVICE std::int64_t out_width() const {
-    return window_positions(width, kernel, stride, padding);
+    return window_positions(width + padding_end, kernel, stride, padding);
   }
 };
 

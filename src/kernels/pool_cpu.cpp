@@ -80,7 +80,8 @@ void pool_row_2x2(
 void max_forward(const MaxPool& pool, const float* x, float* y, std::int32_t* winners) {
   const Index rows = pool.out_height();
   const Index columns = pool.out_width();
-  const bool is_2x2 = pool.kernel == 2 && pool.stride == 2 && pool.padding == 0;
+  const bool is_2x2 =
+      pool.kernel == 2 && pool.stride == 2 && pool.padding == 0 && pool.padding_end == 0;
   const auto pool_one_row = is_2x2 ? pool_row_2x2 : pool_row;
   for (Index plane = 0; plane < pool.planes; ++plane) {
     for (Index row = 0; row < rows; ++row) {

@@ -50,6 +50,22 @@ Value Graph::add(Value a, Value b) {
   return impl_->add(make_add(shape(a), shape(b)), {a, b});
 }
 
+Value Graph::upsample(Value x, std::int64_t factor) {
+  return impl_->add(make_upsample(shape(x), factor), {x});
+}
+
+Value Graph::zero_pad(Value x, const PadOptions& options) {
+  return impl_->add(make_zero_pad(shape(x), options), {x});
+}
+
+Value Graph::concat(std::span<const Value> values) {
+  return impl_->add(make_concat(impl_->shapes(values)), {values.begin(), values.end()});
+}
+
+Value Graph::join(std::span<const Value> values) {
+  return impl_->add(make_join(impl_->shapes(values)), {values.begin(), values.end()});
+}
+
 void Graph::softmax_cross_entropy(Value x) {
   impl_->set_loss(x);
 }

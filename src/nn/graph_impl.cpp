@@ -59,6 +59,12 @@ const Shape& Graph::Impl::shape(Value x) const {
   return nodes_[static_cast<std::size_t>(x.index)].shape;
 }
 
+std::vector<Shape> Graph::Impl::shapes(std::span<const Value> values) const {
+  std::vector<Shape> result;
+  for (const Value x : values) result.push_back(shape(x));
+  return result;
+}
+
 void Graph::Impl::bind(std::size_t parameter,
                        std::span<const float> weights,
                        std::span<float> gradient) {

@@ -22,6 +22,7 @@ class Graph::Impl {
   Value add(std::unique_ptr<Layer> layer, const std::vector<Value>& inputs);
   void set_loss(Value x);
   [[nodiscard]] const Shape& shape(Value x) const;
+  [[nodiscard]] std::vector<Shape> shapes(std::span<const Value> values) const;
   [[nodiscard]] const std::vector<Parameter>& parameters() const noexcept { return parameters_; }
   void bind(std::size_t parameter, std::span<const float> weights, std::span<float> gradient);
   void prepare(std::int64_t max_batch);

@@ -21,7 +21,7 @@ struct Bound {
   float* gradient = nullptr;
 };
 
-inline constexpr std::size_t kMaxInputs = 2;
+inline constexpr std::size_t kMaxInputs = 16;
 
 // One call of a layer. Which fields are set: forward: x, y; backward: x, y, dy, dx.
 struct Call {
@@ -79,5 +79,9 @@ std::unique_ptr<Layer> make_linear(const std::string& name,
                                    const Shape& input,
                                    std::int64_t outputs);
 std::unique_ptr<Layer> make_add(const Shape& a, const Shape& b);
+std::unique_ptr<Layer> make_upsample(const Shape& input, std::int64_t factor);
+std::unique_ptr<Layer> make_zero_pad(const Shape& input, const PadOptions& options);
+std::unique_ptr<Layer> make_concat(std::span<const Shape> inputs);
+std::unique_ptr<Layer> make_join(std::span<const Shape> inputs);
 
 }  // namespace ps::nn

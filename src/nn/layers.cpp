@@ -123,10 +123,11 @@ std::unique_ptr<Layer> make_silu(const Shape& input) {
 
 std::unique_ptr<Layer> make_max_pool(const Shape& input, const MaxPoolOptions& options) {
   require(options.kernel > 0 && options.stride >= 0 && options.padding >= 0 &&
-              options.padding < options.kernel,
-          "max_pool", "expected kernel > 0, stride >= 0 and 0 <= padding < kernel");
+              options.padding_end >= 0 && options.padding < options.kernel &&
+              options.padding_end < options.kernel - options.padding,
+          "max_pool", "expected kernel > 0, stride >= 0 and 0 <= padding + padding_end < kernel");
   const std::int64_t shorter = std::min(input.height, input.width);
-  require(shorter + 2 * options.padding >= options.kernel, "max_pool",
+  require(shorter + 2 * options.padding + options.padding_end >= options.kernel, "max_pool",
           "the kernel is larger than the padded input");
   require(input.height * input.width <= std::numeric_limits<std::int32_t>::max(), "max_pool",
           "expected planes of fewer than 2^31 values");
@@ -135,7 +136,8 @@ std::unique_ptr<Layer> make_max_pool(const Shape& input, const MaxPoolOptions& o
                               .width = input.width,
                               .kernel = options.kernel,
                               .stride = options.stride == 0 ? options.kernel : options.stride,
-                              .padding = options.padding});
+                              .padding = options.padding,
+                              .padding_end = options.padding_end});
 }
 
 std::unique_ptr<Layer> make_global_average_pool(const Shape& input) {

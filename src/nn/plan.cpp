@@ -84,8 +84,14 @@ std::int64_t place_values(std::span<const PlanNode> nodes, std::vector<NodePlace
 // The slots of a node's gradient and of what its backward pass writes.
 struct GradientSlots {
   int own = -1;
-  std::array<int, kMaxInputs> input{-1, -1};
-  std::array<int, kMaxInputs> add_to{-1, -1};
+  std::array<int, kMaxInputs> input = none();
+  std::array<int, kMaxInputs> add_to = none();
+
+  static constexpr std::array<int, kMaxInputs> none() {
+    std::array<int, kMaxInputs> slots{};
+    slots.fill(-1);
+    return slots;
+  }
 };
 
 // Follows the backward pass of one node.

@@ -27,9 +27,15 @@ struct NodePlacement {
   std::int64_t value = kNowhere;
   std::int64_t gradient = kNowhere;
   // Where the layer's backward pass writes each input's gradient ...
-  std::array<std::int64_t, kMaxInputs> input_gradient{kNowhere, kNowhere};
+  std::array<std::int64_t, kMaxInputs> input_gradient = nowhere();
   // ... and, where another layer has written that gradient before, what it is to be added to.
-  std::array<std::int64_t, kMaxInputs> add_to{kNowhere, kNowhere};
+  std::array<std::int64_t, kMaxInputs> add_to = nowhere();
+
+  static constexpr std::array<std::int64_t, kMaxInputs> nowhere() {
+    std::array<std::int64_t, kMaxInputs> offsets{};
+    offsets.fill(kNowhere);
+    return offsets;
+  }
 };
 
 struct Plan {

@@ -49,6 +49,8 @@ TEST_CASE("max_pool: takes the first largest value and sends the gradient there"
       MaxPool{.planes = 2, .height = 7, .width = 39},
       MaxPool{.planes = 2, .height = 9, .width = 11, .kernel = 3, .stride = 2, .padding = 1},
       MaxPool{.planes = 2, .height = 9, .width = 19, .kernel = 5, .stride = 1, .padding = 2},
+      MaxPool{.planes = 2, .height = 13, .width = 13, .stride = 1, .padding_end = 1},
+      MaxPool{.planes = 2, .height = 6, .width = 7, .padding_end = 1},
       MaxPool{.planes = 1, .height = 13, .width = 10, .kernel = 3, .stride = 3});
   auto x = random_floats(pool.planes * pool.height * pool.width, 1);
   for (float& value : x) value = std::round(value * 4.0F);  // many equal ones

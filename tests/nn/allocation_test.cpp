@@ -71,4 +71,19 @@ TEST_CASE("nn: a prepared graph allocates nothing", "[unit]") {
   REQUIRE(allocations == before + 1);
 }
 
+TEST_CASE("nn: a prepared graph of joined heads allocates nothing", "[unit]") {
+  Network network(pyramid(), 3, 4);
+  const auto images = random_values(4 * 128, 4);
+  std::vector<float> slopes(network.graph.forward(images).begin(),
+                            network.graph.forward(images).end());
+  const long before = allocations;
+  for (const std::size_t batch : {4U, 1U}) {
+    const auto part = std::span(images).first(batch * 128);
+    network.graph.forward_training(part);
+    network.graph.backward(std::span(slopes).first(batch * slopes.size() / 4), {});
+  }
+  const long after = allocations;
+  REQUIRE(after == before);
+}
+
 }  // namespace ps::nn

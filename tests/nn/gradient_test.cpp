@@ -84,6 +84,9 @@ TEST_CASE("nn: a loss of the caller's reaches every gradient", "[unit]") {
     graph.convolution(x, {.out = 2, .kernel = 3, .stride = 2, .padding = 1}, "c");
     check_own_loss(std::move(graph));
   }
+  SECTION("a pyramid: concatenations, upsampling, padding, pools of every kind, joined heads") {
+    check_own_loss(pyramid());
+  }
   SECTION("values read three times, added in every order") {
     Graph graph({.channels = 4});
     const Value a = graph.linear(graph.input(), 6, "a");

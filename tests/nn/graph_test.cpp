@@ -1,4 +1,5 @@
 // A graph's contract: order of callbacks, running statistics, repeatability, errors.
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -144,6 +145,13 @@ TEST_CASE("nn: misuse is answered before anything changes", "[unit]") {
   fails([&] { graph.convolution(x, {.out = 4, .kernel = 3}, "large"); });  // 2 x 2 is left
   fails([&] { graph.convolution(x, {.out = 4, .groups = 3}, "groups"); });
   fails([&] { graph.max_pool(x, {.kernel = 2, .padding = 2}); });
+  fails([&] { graph.max_pool(x, {.kernel = 2, .padding = 1, .padding_end = 1}); });
+  fails([&] { graph.max_pool(x, {.kernel = 2, .padding_end = -1}); });
+  fails([&] { graph.upsample(x, 0); });
+  fails([&] { graph.zero_pad(x, {.top = -1}); });
+  fails([&] { graph.concat(std::array{x, graph.input()}); });  // of other sizes
+  fails([&] { graph.concat({}); });
+  fails([&] { graph.join(std::vector<Value>(17, x)); });
   fails([&] { graph.leaky_relu(x, 0.0F); });
   fails([&] { graph.add(x, graph.input()); });
   fails([&] { graph.softmax_cross_entropy(x); });  // not flat
@@ -173,6 +181,19 @@ TEST_CASE("nn: misuse is answered before anything changes", "[unit]") {
   fails([&] { graph.forward(std::span(batch).first(33)); });
   fails([&] { graph.forward({}); });
   fails([&] { graph.backward(std::vector<float>(6), {}); });  // no forward_training before
+}
+
+TEST_CASE("nn: joined values lie one after another in every sample", "[unit]") {
+  Graph graph({.channels = 2, .height = 1, .width = 2});
+  const Value pooled = graph.global_average_pool(graph.input());
+  const Value both = graph.concat(std::array{graph.input(), graph.input()});
+  REQUIRE(graph.shape(both) == Shape{.channels = 4, .height = 1, .width = 2});
+  const Value all = graph.join(std::array{pooled, both});
+  REQUIRE(graph.shape(all) == Shape{.channels = 10});
+  graph.prepare(2);
+  const auto output = graph.forward(std::vector<float>{1, 3, 5, 7, 0, 2, 4, 6});
+  REQUIRE(std::vector<float>(output.begin(), output.end()) ==
+          std::vector<float>{2, 6, 1, 3, 5, 7, 1, 3, 5, 7, 1, 5, 0, 2, 4, 6, 0, 2, 4, 6});
 }
 
 TEST_CASE("nn: a value that no layer uses is named", "[unit]") {

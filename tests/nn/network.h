@@ -1,6 +1,7 @@
 // What the network tests share: a graph with memory of its own, made from a seed.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -47,6 +48,28 @@ inline Graph every_layer() {
   x = graph.relu(graph.convolution(x, {.out = 6, .kernel = 3, .stride = 2, .padding = 1}, "conv3"));
   x = graph.linear(graph.global_average_pool(x), 3, "fc");
   graph.softmax_cross_entropy(x);
+  return graph;
+}
+
+// Two heads over [2, 8, 8] with every layer that detectors add: forks joined by concat (of one
+// value twice, too), upsampling, padding, a chain of pools of stride 1, and a last value that joins
+// the heads.
+inline Graph pyramid() {
+  Graph graph({.channels = 2, .height = 8, .width = 8});
+  const ConvolutionOptions same{.out = 3, .kernel = 3, .padding = 1};
+  const Value fine = graph.silu(graph.convolution(graph.input(), same, "fine"));
+  Value x = graph.zero_pad(fine, {.left = 1, .right = 1, .bottom = 1});
+  x = graph.convolution(x, {.out = 3, .kernel = 3, .stride = 2}, "down");
+  x = graph.silu(x);
+  const Value p1 = graph.max_pool(x, {.kernel = 5, .stride = 1, .padding = 2});
+  const Value p2 = graph.max_pool(p1, {.kernel = 2, .stride = 1, .padding_end = 1});
+  const Value coarse = graph.concat(std::array{x, p1, p2, p1});
+  const Value up = graph.upsample(graph.convolution(coarse, {.out = 2}, "lateral"), 2);
+  const Value all =
+      graph.concat(std::array{up, graph.max_pool(fine, {.stride = 1, .padding_end = 1})});
+  const Value head1 = graph.convolution(all, {.out = 2}, "head1");
+  const Value head2 = graph.convolution(coarse, {.out = 1}, "head2");
+  graph.join(std::array{head1, head2});
   return graph;
 }
 

@@ -95,7 +95,12 @@ std::vector<PlanNode> random_graph(std::uint64_t seed) {
                           ? unread.back()
                           : static_cast<int>(random.below(nodes.size()));
     PlanNode node{.inputs = {input}, .floats = 1 + static_cast<std::int64_t>(random.below(90))};
-    if (joins) node.inputs.push_back(unread[unread.size() - 2]);
+    // Two values or more, some of them twice.
+    for (std::size_t k = 2; joins && k <= unread.size(); ++k) {
+      node.inputs.push_back(unread[unread.size() - k]);
+      if (random.chance(0.2)) node.inputs.push_back(node.inputs.front());
+      if (random.chance(0.5) || node.inputs.size() + 2 > kMaxInputs) break;
+    }
     if (random.chance(0.5)) {
       node.floats = nodes[static_cast<std::size_t>(input)].floats;
       node.forward_in_place = random.chance(0.5) && !joins;

@@ -19,44 +19,10 @@
 #include <string>
 #include <vector>
 
+#include <ps/nn/layer_options.h>
 #include <ps/nn/parameter.h>
 
 namespace ps::nn {
-
-// One sample's values, row-major [channels, height, width]; a flat vector has height = width = 1.
-struct Shape {
-  std::int64_t channels = 1;
-  std::int64_t height = 1;
-  std::int64_t width = 1;
-
-  [[nodiscard]] std::int64_t size() const noexcept { return channels * height * width; }
-  friend bool operator==(const Shape&, const Shape&) = default;
-};
-
-// A layer's output, as the input of the next.
-struct Value {
-  int index = 0;
-};
-
-struct ConvolutionOptions {
-  std::int64_t out = 1;  // channels
-  std::int64_t kernel = 1;
-  std::int64_t stride = 1;
-  std::int64_t padding = 0;
-  std::int64_t groups = 1;
-  bool bias = true;  // of no use before a batch_norm
-};
-
-struct BatchNormOptions {
-  float epsilon = 1e-5F;
-  float momentum = 0.1F;  // running = (1 - momentum) * running + momentum * batch's
-};
-
-struct MaxPoolOptions {
-  std::int64_t kernel = 2;
-  std::int64_t stride = 0;   // 0: the kernel's size
-  std::int64_t padding = 0;  // less than the kernel
-};
 
 // What the softmax cross-entropy says about a batch.
 struct Result {
@@ -97,6 +63,13 @@ class Graph {
   // Of all values of x: weight [outputs, inputs], bias [outputs].
   Value linear(Value x, std::int64_t outputs, const std::string& name);
   Value add(Value a, Value b);  // of one shape
+  // Every pixel becomes factor x factor equal ones; factor > 0.
+  Value upsample(Value x, std::int64_t factor);
+  Value zero_pad(Value x, const PadOptions& options);
+  // The channels of one value after another's: 1 to 16 values of one height and width.
+  Value concat(std::span<const Value> values);
+  // The same of values of any shapes, flattened: [sum of the sizes, 1, 1].
+  Value join(std::span<const Value> values);
   // The loss: x has a class per channel and is the graph's last value.
   void softmax_cross_entropy(Value x);
 

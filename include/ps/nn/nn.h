@@ -3,4 +3,5 @@
 
 #include <ps/nn/detection_head.h>
 #include <ps/nn/graph.h>
+#include <ps/nn/layer_options.h>
 #include <ps/nn/parameter.h>
