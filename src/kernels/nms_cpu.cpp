@@ -1,0 +1,88 @@
+#include "kernels/lanes.h"
+#include "kernels/nms.h"
+
+namespace ps::kernels::PS_ISA {
+namespace {
+
+using Index = std::int64_t;
+
+// The kept boxes, close together.
+struct Kept {
+  float* x1;
+  float* y1;
+  float* x2;
+  float* y2;
+  float* area;
+  float* category;  // exact up to 2^24, far beyond any number of classes
+  Index count = 0;
+};
+
+struct Candidate {
+  float x1;
+  float y1;
+  float x2;
+  float y2;
+  float area;
+  float category;
+};
+
+bool is_suppressed(const Kept& kept, const Candidate& box, float threshold) {
+  constexpr Index kBlock = 64;  // between looks at the result
+  for (Index start = 0; start < kept.count; start += kBlock) {
+    const Index end = kept.count - start < kBlock ? kept.count : start + kBlock;
+    std::int32_t hits = 0;
+    for (Index i = start; i < end; ++i) {
+      const float left = kept.x1[i] > box.x1 ? kept.x1[i] : box.x1;
+      const float top = kept.y1[i] > box.y1 ? kept.y1[i] : box.y1;
+      const float right = kept.x2[i] < box.x2 ? kept.x2[i] : box.x2;
+      const float bottom = kept.y2[i] < box.y2 ? kept.y2[i] : box.y2;
+      const float width = right > left ? right - left : 0.0F;
+      const float height = bottom > top ? bottom - top : 0.0F;
+      const float common = width * height;
+      const float iou = common / (kept.area[i] + box.area - common);
+      hits |= static_cast<std::int32_t>(iou > threshold) &
+              static_cast<std::int32_t>(kept.category[i] == box.category);
+    }
+    if (hits != 0) return true;
+  }
+  return false;
+}
+
+Index keep(const CornerBoxes& boxes,
+           float threshold,
+           Index most,
+           std::int32_t* indices,
+           float* workspace) {
+  const Index room = boxes.count < most ? boxes.count : most;
+  Kept kept{.x1 = workspace,
+            .y1 = workspace + room,
+            .x2 = workspace + 2 * room,
+            .y2 = workspace + 3 * room,
+            .area = workspace + 4 * room,
+            .category = workspace + 5 * room};
+  for (Index i = 0; i < boxes.count && kept.count < room; ++i) {
+    const Candidate box{
+        .x1 = boxes.x1[i],
+        .y1 = boxes.y1[i],
+        .x2 = boxes.x2[i],
+        .y2 = boxes.y2[i],
+        .area = (boxes.x2[i] - boxes.x1[i]) * (boxes.y2[i] - boxes.y1[i]),
+        .category = boxes.categories == nullptr ? 0.0F : static_cast<float>(boxes.categories[i])};
+    if (is_suppressed(kept, box, threshold)) continue;
+    const Index at = kept.count++;
+    kept.x1[at] = box.x1;
+    kept.y1[at] = box.y1;
+    kept.x2[at] = box.x2;
+    kept.y2[at] = box.y2;
+    kept.area[at] = box.area;
+    kept.category[at] = box.category;
+    indices[at] = static_cast<std::int32_t>(i);
+  }
+  return kept.count;
+}
+
+}  // namespace
+
+extern const NmsOps nms_ops{.keep = keep};
+
+}  // namespace ps::kernels::PS_ISA
