@@ -9,6 +9,11 @@ if(TARGET ps_nn)
   set_target_properties(ps_nn PROPERTIES EXPORT_NAME nn)
   install(TARGETS ps_nn EXPORT ps-targets FILE_SET HEADERS)
 endif()
+if(TARGET ps_vision)  # an export of its own: who uses only ps::ps needs no OpenCV
+  set_target_properties(ps_vision PROPERTIES EXPORT_NAME vision)
+  install(TARGETS ps_vision EXPORT ps-vision-targets FILE_SET HEADERS)
+  install(EXPORT ps-vision-targets NAMESPACE ps:: DESTINATION ${ps_config_dir})
+endif()
 install(EXPORT ps-targets NAMESPACE ps:: DESTINATION ${ps_config_dir})
 
 configure_package_config_file(cmake/ps-config.cmake.in ${PROJECT_BINARY_DIR}/ps-config.cmake
