@@ -134,7 +134,7 @@ Claim probe_png(Bytes& file) {
   Fields fields(file, true);
   Claim claim{fields.number(20, 4), fields.number(16, 4), {}};
   for (std::uint64_t offset = 8; fields.good();) {
-    if (fields.has(offset + 4, "IEND")) return claim;
+    if (fields.has(offset + 4, "IEND") && offset + 12 <= file.size()) return claim;
     offset += 12 + fields.number(offset, 4);
   }
   return wrong("the file is truncated: it has no end chunk");
