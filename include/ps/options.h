@@ -14,8 +14,8 @@ namespace ps {
 
 // Factor on the optimizer's lr as a function of the samples that all workers together have
 // consumed, so that every mode and every number of workers sees the same rate after the same
-// samples. Warm-up ramps linearly from warmup_start * lr to lr over the first warmup_samples; the
-// rest follows `kind` over total_samples.
+// samples. Warm-up ramps from warmup_start to the decay's factor over the first warmup_samples; the
+// rest, the decay, follows `kind` until total_samples.
 struct Schedule {
   enum class Kind { kConstant, kStep, kLinear, kCosine };
   Kind kind = Kind::kConstant;
@@ -26,6 +26,16 @@ struct Schedule {
   std::uint64_t step_samples = 0;  // step: every so many samples after the warm-up ...
   float step_gamma = 0.1F;         // ... the factor is multiplied by this
   float final_factor = 0.0F;       // linear, cosine
+  // Decay changes only where an epoch of so many samples ends; 0: with every update.
+  std::uint64_t epoch_samples = 0;
+  // The decay runs from sample 0, under the warm-up, whose ramp follows it (YOLOv5). Else it runs
+  // from the warm-up's end.
+  bool decay_from_start = false;
+  // The ramp of the rate is (samples / warmup_samples)^this: YOLOX 2, darknet 4.
+  std::uint32_t warmup_power = 1;
+  // Momentum at sample 0, ramping linearly to the optimizer's over the warm-up: `momentum`, if that
+  // is > 0, or `beta1`. Negative: no such ramp. Rules that have neither take no notice.
+  float warmup_momentum = -1.0F;
 };
 
 // Overrides for the parameters whose names match `pattern` (* any characters, ? one). The last
@@ -35,6 +45,9 @@ struct ParameterGroup {
   float lr_scale = 1.0F;
   // Replaces the optimizer's weight_decay when >= 0.
   float weight_decay = -1.0F;
+  // Replaces the schedule's warmup_start when >= 0, and may be > 1: a rate that falls to the
+  // others'.
+  float warmup_start = -1.0F;
 };
 
 // How the workers' gradients of one step become one gradient. kMean weights each by the step's

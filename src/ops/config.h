@@ -130,6 +130,10 @@ struct OptimizerConfig {
   std::optional<std::uint64_t> step_samples;
   std::optional<float> step_gamma;
   std::optional<float> final_factor;
+  std::optional<std::uint64_t> epoch_samples;
+  std::optional<bool> decay_from_start;
+  std::optional<std::uint64_t> warmup_power;
+  std::optional<float> warmup_momentum;
   std::vector<ParameterGroup> group;  // [[optimizer.group]], in the file only
 };
 

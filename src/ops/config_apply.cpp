@@ -150,6 +150,10 @@ void apply_schedule(const OptimizerConfig& wanted, Schedule& schedule) {
   replace(wanted.step_samples, schedule.step_samples);
   replace(wanted.step_gamma, schedule.step_gamma);
   replace(wanted.final_factor, schedule.final_factor);
+  replace(wanted.epoch_samples, schedule.epoch_samples);
+  replace(wanted.decay_from_start, schedule.decay_from_start);
+  replace(wanted.warmup_power, schedule.warmup_power);
+  replace(wanted.warmup_momentum, schedule.warmup_momentum);
 }
 
 Duration or_else(std::uint64_t set_ms, std::chrono::milliseconds otherwise) {

@@ -10,6 +10,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Real kPositive{.low = 0, .high = kInfinity, .low_open = true, .high_open = true};
 constexpr Real kNotNegative{.low = 0, .high = kInfinity, .high_open = true};
 constexpr Real kBelowOne{.low = 0, .high = 1, .high_open = true};
+constexpr Real kMaybeBelowOne{.low = -1, .high = 1, .high_open = true};
 constexpr Whole kDescriptor{-1, 1 << 20};
 constexpr Whole kHourMs{0, 3'600'000};
 
@@ -109,13 +110,20 @@ constexpr Key<Config> kKeys[] = {
     {PS_KEY(optimizer.ema_tau), kNotNegative, "updates over which ema_decay comes into force"},
     {PS_KEY(optimizer.schedule), Names{"|constant|step|linear|cosine"},
      "of the learning rate, over the samples consumed; empty: the program's"},
-    {PS_KEY(optimizer.warmup_samples), Whole{0, kAny}, "samples of the linear warm-up"},
+    {PS_KEY(optimizer.warmup_samples), Whole{0, kAny}, "samples of the warm-up"},
     {PS_KEY(optimizer.warmup_start), kNotNegative, "factor at the warm-up's first sample"},
     {PS_KEY(optimizer.total_samples), Whole{0, kAny},
      "linear, cosine: where final_factor is reached"},
     {PS_KEY(optimizer.step_samples), Whole{0, kAny}, "step: every so many samples ..."},
     {PS_KEY(optimizer.step_gamma), kPositive, "... the factor is multiplied by this"},
     {PS_KEY(optimizer.final_factor), kNotNegative, "linear, cosine: the factor at the end"},
+    {PS_KEY(optimizer.epoch_samples), Whole{0, kAny},
+     "the decay changes only after so many samples each; 0: all the time"},
+    {PS_KEY(optimizer.decay_from_start), Anything{},
+     "the decay runs under the warm-up too, not only from its end on"},
+    {PS_KEY(optimizer.warmup_power), Whole{1, 64}, "of the warm-up's ramp; 1: linear"},
+    {PS_KEY(optimizer.warmup_momentum), kMaybeBelowOne,
+     "momentum or beta1 at the warm-up's first sample; -1: no such ramp"},
 
     {PS_KEY(data.path), Anything{}, "where the data set lies"},
     {PS_KEY(data.prefetch), Whole{0, 1024}, "batches that are read ahead"},
@@ -131,6 +139,8 @@ constexpr Key<ParameterGroup> kGroupKeys[] = {
     {PS_GROUP_KEY(lr_scale), kNotNegative, "factor on the learning rate"},
     {PS_GROUP_KEY(weight_decay), Real{-1, kInfinity, false, true},
      "in the optimizer's place; -1: the optimizer's"},
+    {PS_GROUP_KEY(warmup_start), Real{-1, kInfinity, false, true},
+     "in the schedule's place; -1: the schedule's"},
 };
 
 #undef PS_KEY

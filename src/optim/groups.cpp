@@ -20,6 +20,12 @@ void check(const ParameterGroup& group) {
                     "\" must be finite (negative: the optimizer's), got " +
                     std::to_string(group.weight_decay));
   }
+  if (!std::isfinite(group.warmup_start)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "groups: warmup_start of \"" + group.pattern +
+                    "\" must be finite (negative: the schedule's), got " +
+                    std::to_string(group.warmup_start));
+  }
 }
 
 template <class Rule>
@@ -61,7 +67,9 @@ ResolvedGroups resolve_groups(const ModelOptions& options, std::span<const std::
   const float decay =
       std::visit([](const auto& rule) { return decay_of(rule); }, options.optimizer);
   ResolvedGroups result;
-  result.rates.assign(names.size(), {.lr_scale = 1.0F, .weight_decay = decay});
+  const float start = options.schedule.warmup_start;
+  result.rates.assign(names.size(),
+                      {.lr_scale = 1.0F, .weight_decay = decay, .warmup_start = start});
   for (const ParameterGroup& group : options.groups) {
     check(group);
     bool matched = false;
@@ -69,7 +77,8 @@ ResolvedGroups resolve_groups(const ModelOptions& options, std::span<const std::
       if (!matches(group.pattern, names[i])) continue;
       matched = true;
       result.rates[i] = {.lr_scale = group.lr_scale,
-                         .weight_decay = group.weight_decay >= 0 ? group.weight_decay : decay};
+                         .weight_decay = group.weight_decay >= 0 ? group.weight_decay : decay,
+                         .warmup_start = group.warmup_start >= 0 ? group.warmup_start : start};
     }
     if (!matched) result.unmatched.push_back(group.pattern);
   }

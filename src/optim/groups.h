@@ -17,6 +17,7 @@ bool matches(std::string_view pattern, std::string_view name);
 struct ParameterRates {
   float lr_scale = 1.0F;
   float weight_decay = 0.0F;
+  float warmup_start = 0.0F;
 };
 
 struct ResolvedGroups {
@@ -24,9 +25,10 @@ struct ResolvedGroups {
   std::vector<std::string> unmatched;  // patterns that fit no name: most likely a slip
 };
 
-// The last group whose pattern fits decides both numbers; without one they are 1 and the
-// optimizer's own weight decay. Throws ps::Error(kInvalidArgument), naming the group, for a scale
-// that is not finite and >= 0 or a decay that is not finite.
+// The last group whose pattern fits decides all three numbers; without one they are 1, the
+// optimizer's own weight decay and the schedule's warmup_start. Throws ps::Error(kInvalidArgument),
+// naming the group, for a scale that is not finite and >= 0 or one of the others that is not
+// finite.
 ResolvedGroups resolve_groups(const ModelOptions& options, std::span<const std::string> names);
 
 }  // namespace ps::optim

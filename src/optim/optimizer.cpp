@@ -18,12 +18,20 @@ float rest_of(float fraction) {
   return static_cast<float>(1.0 - static_cast<double>(fraction));
 }
 
+float momentum_of(const Optimizer::Step& step, float of_rule) {
+  return step.momentum.value_or(of_rule);
+}
+
 template <class Rule>
-kernels::AdamRule adam_rule(const Rule& rule, float lr, std::uint64_t updates) {
-  return {.step = static_cast<float>(lr / (1.0 - power(rule.beta1, updates))),
+kernels::AdamRule adam_rule(const Rule& rule,
+                            const Optimizer::Step& step,
+                            float lr,
+                            std::uint64_t updates) {
+  const float beta1 = momentum_of(step, rule.beta1);
+  return {.step = static_cast<float>(lr / (1.0 - power(beta1, updates))),
           .root_scale = static_cast<float>(1.0 / std::sqrt(1.0 - power(rule.beta2, updates))),
-          .beta1 = rule.beta1,
-          .rest1 = rest_of(rule.beta1),
+          .beta1 = beta1,
+          .rest1 = rest_of(beta1),
           .beta2 = rule.beta2,
           .rest2 = rest_of(rule.beta2),
           .epsilon = rule.epsilon};
@@ -40,17 +48,18 @@ struct RunRule {
   const UpdateRule* custom;
 
   bool operator()(const Sgd& rule) const {
-    if (rule.nesterov) return ops.nesterov(pass, {lr, step.weight_decay, rule.momentum});
-    if (rule.momentum > 0) return ops.momentum(pass, {lr, step.weight_decay, rule.momentum});
+    const float momentum = momentum_of(step, rule.momentum);
+    if (rule.nesterov) return ops.nesterov(pass, {lr, step.weight_decay, momentum});
+    if (rule.momentum > 0) return ops.momentum(pass, {lr, step.weight_decay, momentum});
     return ops.sgd(pass, {lr, step.weight_decay});
   }
   bool operator()(const Adam& rule) const {
-    kernels::AdamRule adam = adam_rule(rule, lr, updates);
+    kernels::AdamRule adam = adam_rule(rule, step, lr, updates);
     adam.weight_decay = step.weight_decay;
     return ops.adam(pass, adam);
   }
   bool operator()(const AdamW& rule) const {
-    kernels::AdamRule adam = adam_rule(rule, lr, updates);
+    kernels::AdamRule adam = adam_rule(rule, step, lr, updates);
     adam.keep = static_cast<float>(1.0 - static_cast<double>(lr) * step.weight_decay);
     return ops.adam(pass, adam);
   }
@@ -60,13 +69,13 @@ struct RunRule {
   bool operator()(const RmsProp& rule) const {
     if (rule.momentum > 0) {
       return ops.rmsprop_momentum(pass, {lr, step.weight_decay, rule.alpha, rest_of(rule.alpha),
-                                         rule.epsilon, rule.momentum});
+                                         rule.epsilon, momentum_of(step, rule.momentum)});
     }
     return ops.rmsprop(pass,
                        {lr, step.weight_decay, rule.alpha, rest_of(rule.alpha), rule.epsilon});
   }
   bool operator()(const Lars& rule) const {
-    return ops.lars(pass, {lr * step.trust, step.weight_decay, rule.momentum});
+    return ops.lars(pass, {lr * step.trust, step.weight_decay, momentum_of(step, rule.momentum)});
   }
   // The gradient is u already.
   bool operator()(const Lamb& /*rule*/) const { return ops.sgd(pass, {lr * step.trust, 0.0F}); }
@@ -101,6 +110,7 @@ struct RunRule {
 
 Optimizer::Optimizer(const ModelOptions& options, std::uint32_t workers)
     : rule_(options.optimizer),
+      schedule_(options.schedule),
       reduce_(options.reduce),
       ema_(options.ema),
       clip_norm_(options.clip_norm),
@@ -243,7 +253,7 @@ void Optimizer::direct(const Step& step,
   pass.gradient.factor = step.clip;
   add_state(pass, state);
   ++state.updates;
-  kernels_->lamb(pass, {.adam = adam_rule(std::get<Lamb>(rule_), 1.0F, state.updates),
+  kernels_->lamb(pass, {.adam = adam_rule(std::get<Lamb>(rule_), step, 1.0F, state.updates),
                         .weight_decay = step.weight_decay});
 }
 
@@ -294,15 +304,17 @@ bool Optimizer::finish(const Step& step, kernels::UpdatePass& pass, ChunkState& 
     pass.gradient.factor = step.clip;
     ++state.updates;
   }
-  state.lr = learning_rate(step);
-  return std::visit(RunRule{.ops = *kernels_,
-                            .pass = pass,
-                            .step = step,
-                            .states = state.floats.as<float>(),
-                            .lr = state.lr,
-                            .updates = state.updates,
-                            .custom = custom_.get()},
-                    rule_);
+  state.lr = learning_rate(step, step.lr_factor);
+  const double scale = step.lr_scale;
+  return std::visit(
+      RunRule{.ops = *kernels_,
+              .pass = pass,
+              .step = step,
+              .states = state.floats.as<float>(),
+              .lr = learning_rate(step, scale * step.group_factor.value_or(step.lr_factor)),
+              .updates = state.updates,
+              .custom = custom_.get()},
+      rule_);
 }
 
 void Optimizer::add_state(kernels::UpdatePass& pass, const ChunkState& state) const {
@@ -313,9 +325,22 @@ void Optimizer::add_state(kernels::UpdatePass& pass, const ChunkState& state) co
   pass.state2 = floats.data() + (states > 1 ? pass.size : 0);
 }
 
-float Optimizer::learning_rate(const Step& step) const {
+void Optimizer::pace(const ParameterRates& rates, std::uint64_t samples, Step& step) const {
+  step.lr_scale = rates.lr_scale;
+  step.weight_decay = rates.weight_decay;
+  step.lr_factor = factor(schedule_, samples, schedule_.warmup_start);
+  step.group_factor = factor(schedule_, samples, rates.warmup_start);
+  const auto of_rule = [](const auto& rule) {
+    if constexpr (requires { rule.momentum; }) return rule.momentum;
+    if constexpr (requires { rule.beta1; }) return rule.beta1;
+    return 0.0F;
+  };
+  step.momentum = momentum(schedule_, std::visit(of_rule, rule_), samples);
+}
+
+float Optimizer::learning_rate(const Step& step, double factor) const {
   const double base = std::visit([](const auto& rule) { return rule.lr; }, rule_);
-  const double lr = base * step.lr_scale * step.lr_factor;
+  const double lr = base * factor;
   if (!staleness_aware_) return static_cast<float>(lr);
   return static_cast<float>(lr / static_cast<double>(std::max<std::uint64_t>(1, step.staleness)));
 }

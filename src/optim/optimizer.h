@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "kernels/update.h"
+#include "optim/groups.h"
 
 namespace ps::optim {
 
@@ -41,7 +42,8 @@ class Optimizer {
   struct ChunkState {
     Memory floats;              // the rule's states one after the other, each for all elements
     std::uint64_t updates = 0;  // of trained parameters: Adam's t
-    float lr = 0.0F;            // the learning rate of the last update; 0 for none and if untrained
+    // The learning rate of the last update, as it is without a group; 0 for none and if untrained.
+    float lr = 0.0F;
   };
   [[nodiscard]] std::size_t state_floats_per_element() const;
   [[nodiscard]] ChunkState make_state(std::size_t elements) const;
@@ -53,9 +55,11 @@ class Optimizer {
 
   struct Step {
     ParameterKind kind = ParameterKind::kTrained;
-    float lr_scale = 1.0F;      // of the parameter's group (groups.h)
-    float weight_decay = 0.0F;  // likewise
-    double lr_factor = 1.0;     // of the schedule (schedule.h)
+    float lr_scale = 1.0F;                    // of the parameter's group (groups.h)
+    float weight_decay = 0.0F;                // likewise
+    double lr_factor = 1.0;                   // of the schedule (schedule.h)
+    std::optional<double> group_factor = {};  // in its place for a group with a warm-up of its own
+    std::optional<float> momentum = {};  // of the schedule; without, the rule's momentum or beta1
     std::uint64_t staleness = 0;
     // Async and ssp: there is one contribution, and it is the gradient as it stands (n * g / n
     // would round twice). For Average it moves the value by 1 / N.
@@ -64,6 +68,9 @@ class Optimizer {
     float clip = 1.0F;           // factor on the gradient, see clip_factor()
     float trust = 1.0F;          // see trust()
   };
+
+  // Of `step`, what a parameter's group and the schedule after `samples` samples decide.
+  void pace(const ParameterRates& rates, std::uint64_t samples, Step& step) const;
 
   // All of one size. new_weights may be old_weights, and overlaps nothing else.
   struct Vectors {
@@ -127,7 +134,7 @@ class Optimizer {
   void follow(std::span<const float> weights, std::span<float> ema, std::uint64_t updates) const;
 
  private:
-  [[nodiscard]] float learning_rate(const Step& step) const;
+  [[nodiscard]] float learning_rate(const Step& step, double factor) const;
   [[nodiscard]] bool is_mean(ParameterKind kind) const;
   // What is to be summed; none without a contribution.
   struct Sum {
@@ -143,6 +150,7 @@ class Optimizer {
 
   ps::Optimizer rule_;
   std::shared_ptr<const UpdateRule> custom_;  // of CustomRule, else null
+  Schedule schedule_;
   Reduce reduce_;
   Ema ema_;
   float clip_norm_;

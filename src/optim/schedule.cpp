@@ -1,5 +1,6 @@
 #include "optim/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -17,11 +18,41 @@ std::string got(double value) {
   return ", got " + std::to_string(value);
 }
 
+// Part of the warm-up that is over.
+double warmed(const Schedule& schedule, std::uint64_t samples) {
+  return static_cast<double>(samples) / static_cast<double>(schedule.warmup_samples);
+}
+
+// The factor without a warm-up's ramp; 1 until the decay begins.
+double decay(const Schedule& schedule, std::uint64_t samples) {
+  if (schedule.kind == Schedule::Kind::kConstant) return 1.0;
+  const std::uint64_t into_epoch =
+      schedule.epoch_samples > 0 ? samples % schedule.epoch_samples : 0;
+  const std::uint64_t at = samples - into_epoch;
+  const std::uint64_t begin = schedule.decay_from_start ? 0 : schedule.warmup_samples;
+  const std::uint64_t gone = at - std::min(at, begin);
+  if (schedule.kind == Schedule::Kind::kStep) {
+    return power(schedule.step_gamma, gone / schedule.step_samples);
+  }
+  const double end = schedule.final_factor;
+  if (at >= schedule.total_samples) return end;
+  const double progress =
+      static_cast<double>(gone) / static_cast<double>(schedule.total_samples - begin);
+  const double left = schedule.kind == Schedule::Kind::kLinear
+                          ? 1.0 - progress
+                          : 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
+  return end + (1.0 - end) * left;
+}
+
 }  // namespace
 
 void check(const Schedule& schedule) {
   require(schedule.warmup_start >= 0 && schedule.warmup_start <= 1,
           "warmup_start must lie in [0, 1]" + got(schedule.warmup_start));
+  require(schedule.warmup_power >= 1 && schedule.warmup_power <= 64,
+          "warmup_power must lie in 1 to 64" + got(schedule.warmup_power));
+  require(schedule.warmup_momentum < 1,
+          "warmup_momentum must be < 1 (negative: none)" + got(schedule.warmup_momentum));
   switch (schedule.kind) {
     case Schedule::Kind::kConstant:
       return;
@@ -43,25 +74,18 @@ void check(const Schedule& schedule) {
   require(false, "kind must be constant, step, linear or cosine");
 }
 
-double factor(const Schedule& schedule, std::uint64_t samples) {
-  if (samples < schedule.warmup_samples) {
-    const double start = schedule.warmup_start;
-    return start + (1.0 - start) * (static_cast<double>(samples) /
-                                    static_cast<double>(schedule.warmup_samples));
-  }
-  const std::uint64_t after_warmup = samples - schedule.warmup_samples;
-  if (schedule.kind == Schedule::Kind::kConstant) return 1.0;
-  if (schedule.kind == Schedule::Kind::kStep) {
-    return power(schedule.step_gamma, after_warmup / schedule.step_samples);
-  }
-  const double end = schedule.final_factor;
-  if (samples >= schedule.total_samples) return end;
-  const double progress = static_cast<double>(after_warmup) /
-                          static_cast<double>(schedule.total_samples - schedule.warmup_samples);
-  const double left = schedule.kind == Schedule::Kind::kLinear
-                          ? 1.0 - progress
-                          : 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
-  return end + (1.0 - end) * left;
+double factor(const Schedule& schedule, std::uint64_t samples, double warmup_start) {
+  if (samples >= schedule.warmup_samples) return decay(schedule, samples);
+  const double target = schedule.decay_from_start ? decay(schedule, samples) : 1.0;
+  return warmup_start +
+         (target - warmup_start) * power(warmed(schedule, samples), schedule.warmup_power);
+}
+
+float momentum(const Schedule& schedule, float of_rule, std::uint64_t samples) {
+  if (schedule.warmup_momentum < 0 || of_rule <= 0) return of_rule;
+  if (samples >= schedule.warmup_samples) return of_rule;
+  const double start = schedule.warmup_momentum;
+  return static_cast<float>(start + (of_rule - start) * warmed(schedule, samples));
 }
 
 double power(double base, std::uint64_t exponent) {

@@ -10,9 +10,15 @@ namespace ps::optim {
 // Throws ps::Error(kInvalidArgument), naming the field, for a schedule that means nothing.
 void check(const Schedule& schedule);
 
-// The factor on lr after `samples` samples. REQUIRES: check(schedule) passes. During the warm-up
-// the ramp alone counts; step, linear and cosine begin at its end, with 1.
-double factor(const Schedule& schedule, std::uint64_t samples);
+// The factor on lr after `samples` samples, of a group whose warm-up begins with warmup_start.
+// REQUIRES: check(schedule) passes.
+double factor(const Schedule& schedule, std::uint64_t samples, double warmup_start);
+inline double factor(const Schedule& schedule, std::uint64_t samples) {
+  return factor(schedule, samples, schedule.warmup_start);
+}
+
+// What the rule's momentum (or beta1) is after `samples` samples. REQUIRES: check(schedule) passes.
+float momentum(const Schedule& schedule, float of_rule, std::uint64_t samples);
 
 // base^exponent by repeated squaring: the same bits on every machine, which std::pow does not
 // promise.

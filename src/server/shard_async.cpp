@@ -49,7 +49,7 @@ void Shard::apply_held(Model& model, Chunk& chunk, Pending& pending) {
   const Held& first = chunk.held.front();
   update(model, chunk, step, step.single ? nullptr : &together,
          {first.rank, first.weight, floats(first.values)});
-  pending.answer.lr = chunk.state.lr;
+  if (chunk.state.lr > 0) pending.answer.lr = chunk.state.lr;
   chunk.held.clear();
 }
 

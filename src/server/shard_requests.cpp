@@ -220,7 +220,7 @@ void Shard::wake(Chunk& chunk, cluster::Outbox& out) {
   for (const RequestId& id : done) {
     const auto pending = pending_.find(id);
     if (pending == pending_.end()) continue;  // its worker has died
-    pending->second.answer.lr = chunk.state.lr;
+    if (chunk.state.lr > 0) pending->second.answer.lr = chunk.state.lr;
     --pending->second.chunks_left;
     answer_if_done(id, out);
   }

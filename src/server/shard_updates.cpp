@@ -5,7 +5,6 @@
 
 #include "base/planted.h"
 #include "kernels/finite.h"
-#include "optim/schedule.h"
 #include "server/shard.h"
 
 namespace ps::server {
@@ -163,12 +162,13 @@ void Shard::update(Model& model,
 
 // The weights after the update are in `next`.
 void Shard::finish_update(Model& model, Chunk& chunk, const Memory& next, bool finite) {
-  if (finite) {
+  if (!finite) ++counters_.overflows;
+  // A mean that is not finite says so: the one before would be applied again.
+  if (finite || chunk.is_gradient) {
     chunk.weights = next;
   } else {
     // Finite gradients that overflow together: the weights stay as they were, and what the
     // optimizer remembers of this chunk starts anew, or every later update would fail as well.
-    ++counters_.overflows;
     const std::uint64_t updates = chunk.state.updates;
     chunk.state = model.optimizer->make_state(chunk.where.count);
     chunk.state.updates = updates;
@@ -183,12 +183,9 @@ void Shard::finish_update(Model& model, Chunk& chunk, const Memory& next, bool f
 
 optim::Optimizer::Step Shard::step_of(const Model& model, const Chunk& chunk) const {
   const wire::ParameterInfo& parameter = model.parameters[chunk.where.parameter];
-  const optim::ParameterRates& rates = model.rates[chunk.where.parameter];
-  return {.kind = parameter.kind,
-          .lr_scale = rates.lr_scale,
-          .weight_decay = rates.weight_decay,
-          .lr_factor = optim::factor(model.options.schedule, model.samples),
-          .dimensions = parameter.shape.size()};
+  optim::Optimizer::Step step{.kind = parameter.kind, .dimensions = parameter.shape.size()};
+  model.optimizer->pace(model.rates[chunk.where.parameter], model.samples, step);
+  return step;
 }
 
 // Once every chunk has committed the round, its samples count as consumed: all of them saw the same

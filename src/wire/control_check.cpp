@@ -55,10 +55,11 @@ template <std::size_t N>
 std::string range_problem(const std::string& path, const std::array<Range, N>& ranges) {
   for (const auto& [name, value, low, high] : ranges) {
     if (value >= low && value <= high) continue;  // false for NaN
-    const char* expected = high == kBelowOne ? "in [0, 1)"
-                           : high == 1       ? "in [0, 1]"
-                           : low == 0        ? "that is finite and >= 0"
-                                             : "that is finite";
+    const char* expected = high == kBelowOne && low < 0 ? "in [-1, 1)"
+                           : high == kBelowOne          ? "in [0, 1)"
+                           : high == 1                  ? "in [0, 1]"
+                           : low == 0                   ? "that is finite and >= 0"
+                                                        : "that is finite";
     return path + '.' + name + " is " + std::to_string(value) + ", a number " + expected +
            " expected";
   }
@@ -156,7 +157,8 @@ std::string optimizer_problem(const Optimizer& optimizer) {
 std::string schedule_problem(const Schedule& schedule) {
   for (const auto& [name, samples] : {std::pair{"warmup_samples", schedule.warmup_samples},
                                       std::pair{"total_samples", schedule.total_samples},
-                                      std::pair{"step_samples", schedule.step_samples}}) {
+                                      std::pair{"step_samples", schedule.step_samples},
+                                      std::pair{"epoch_samples", schedule.epoch_samples}}) {
     if (samples > kMaxSamples) {
       return std::string("schedule.") + name + " is " + std::to_string(samples) + ", at most " +
              std::to_string(kMaxSamples) + " is allowed";
@@ -171,10 +173,13 @@ std::string schedule_problem(const Schedule& schedule) {
     return "schedule.total_samples is " + std::to_string(schedule.total_samples) +
            ": more than warmup_samples (" + std::to_string(schedule.warmup_samples) + ") expected";
   }
-  return range_problem("schedule", std::array<Range, 3>{{
+  if (auto why = whole_problem("schedule.warmup_power", schedule.warmup_power, 1, 64); !why.empty())
+    return why;
+  return range_problem("schedule", std::array<Range, 4>{{
                                        {"warmup_start", schedule.warmup_start, 0, kMaxFloat},
                                        {"step_gamma", schedule.step_gamma, 0, kMaxFloat},
                                        {"final_factor", schedule.final_factor, 0, kMaxFloat},
+                                       {"warmup_momentum", schedule.warmup_momentum, -1, kBelowOne},
                                    }});
 }
 
@@ -187,9 +192,10 @@ std::string groups_problem(const std::vector<ParameterGroup>& groups) {
     if (auto why = name_problem("pattern", groups[i].pattern); !why.empty()) {
       return at(path, why);
     }
-    const std::array<Range, 2> ranges{{
+    const std::array<Range, 3> ranges{{
         {"lr_scale", groups[i].lr_scale, 0, kMaxFloat},
         {"weight_decay", groups[i].weight_decay, -kMaxFloat, kMaxFloat},
+        {"warmup_start", groups[i].warmup_start, -kMaxFloat, kMaxFloat},
     }};
     if (auto why = range_problem(path, ranges); !why.empty()) return why;
   }

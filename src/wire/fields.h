@@ -143,12 +143,17 @@ inline constexpr auto kFields<Schedule> =
                Field{"total_samples", &Schedule::total_samples},
                Field{"step_samples", &Schedule::step_samples},
                Field{"step_gamma", &Schedule::step_gamma},
-               Field{"final_factor", &Schedule::final_factor});
+               Field{"final_factor", &Schedule::final_factor},
+               Field{"epoch_samples", &Schedule::epoch_samples},
+               Field{"decay_from_start", &Schedule::decay_from_start},
+               Field{"warmup_power", &Schedule::warmup_power},
+               Field{"warmup_momentum", &Schedule::warmup_momentum});
 template <>
 inline constexpr auto kFields<ParameterGroup> =
     std::tuple(Field{"pattern", &ParameterGroup::pattern},
                Field{"lr_scale", &ParameterGroup::lr_scale},
-               Field{"weight_decay", &ParameterGroup::weight_decay});
+               Field{"weight_decay", &ParameterGroup::weight_decay},
+               Field{"warmup_start", &ParameterGroup::warmup_start});
 template <>
 inline constexpr auto kNames<Reduce> =
     NameTable<Reduce, 2>{{{Reduce::kMean, "mean"}, {Reduce::kSum, "sum"}}};

@@ -10,7 +10,6 @@
 #include "base/assert.h"
 #include "kernels/finite.h"
 #include "optim/modes.h"
-#include "optim/schedule.h"
 
 namespace ps::worker {
 namespace {
@@ -169,15 +168,13 @@ void Replica::update(Part& part, std::span<const float> gradient, float clip) {
   const optim::Contribution own{.rank = 0, .weight = 1.0, .values = gradient};
   // Between two agreements the others are taken to consume what this worker does.
   const std::uint64_t consumed = agreed_samples_ + since_.samples * workers_;
+  optim::Optimizer::Step step{.kind = ParameterKind::kTrained,
+                              .single = true,
+                              .dimensions = part.tensor.info.shape.size(),
+                              .clip = clip};
+  optimizer_.pace(part.rates, consumed, step);
   const bool finite = optimizer_.apply(
-      {.kind = ParameterKind::kTrained,
-       .lr_scale = part.rates.lr_scale,
-       .weight_decay = part.rates.weight_decay,
-       .lr_factor = optim::factor(options_.schedule, consumed),
-       .single = true,
-       .dimensions = part.tensor.info.shape.size(),
-       .clip = clip},
-      {.old_weights = weights, .new_weights = next, .folded = {}, .contributions = {&own, 1}},
+      step, {.old_weights = weights, .new_weights = next, .folded = {}, .contributions = {&own, 1}},
       part.state);
   lr_ = part.state.lr;
   if (finite) {
@@ -273,16 +270,26 @@ std::vector<double> Replica::report() const {
 
 void Replica::reduced(std::span<const double> sums) {
   PS_ASSERT(sums.size() == kTouched + parts_.size(), "every rank reports every parameter");
-  const bool refused = options_.finite == Finite::kStep && sums[kNonfinite] > 0;
+  bool refused = options_.finite == Finite::kStep && sums[kNonfinite] > 0;
   if (refused) nonfinite_ = static_cast<std::uint32_t>(sums[kNonfinite]);
   // What nobody touched holds the mean of an earlier round.
   const auto is_due = [&](std::size_t i) {
     return sums[kTouched + i] > 0 && !refused &&
            parts_[i].tensor.info.kind == ParameterKind::kTrained;
   };
+  // Finite gradients may overflow together. Where a step is one whole, that costs all of it, as on
+  // the servers; else update() leaves out the parameter.
+  const bool whole = options_.finite == Finite::kStep || options_.clip_norm > 0;
+  std::uint32_t overflows = 0;
   double squares = 0.0;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
-    if (is_due(i)) squares += squares_of(travel_.weights[i]);
+    if (!is_due(i)) continue;
+    squares += squares_of(travel_.weights[i]);
+    if (whole && !kernels::all_finite(travel_.weights[i].as<const float>())) ++overflows;
+  }
+  if (overflows > 0) {
+    refused = true;
+    nonfinite_ = overflows;
   }
   const float clip = clip_for(squares);
   for (std::size_t i = 0; i < parts_.size(); ++i) {

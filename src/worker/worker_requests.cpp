@@ -140,7 +140,8 @@ void Worker::on_answered(Model& model,
     result.staleness_sum +=
         static_cast<double>(reply.header.samples) * static_cast<double>(request.segments.size());
     result.chunks += request.segments.size();
-    if (!request.segments.empty()) result.lr = static_cast<float>(reply.header.weight);
+    // A message of averages alone has no rate.
+    if (reply.header.weight > 0) result.lr = static_cast<float>(reply.header.weight);
     if (reply.header.status == wire::Status::kNonfinite) ++result.nonfinite;
     if (reply.header.status == wire::Status::kLate) ++result.late;
     if (reply.header.status == wire::Status::kStale) ++result.stale;

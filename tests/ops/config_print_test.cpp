@@ -78,10 +78,15 @@ total_samples = 1000
 step_samples = 7
 step_gamma = 0.3
 final_factor = 0.01
+epoch_samples = 50
+decay_from_start = true
+warmup_power = 2
+warmup_momentum = 0.5
 [[optimizer.group]]
 pattern = "*.bias"
 lr_scale = 2.0
 weight_decay = 0.0
+warmup_start = 10.0
 [[optimizer.group]]
 pattern = "fc?"
 [data]

@@ -56,8 +56,9 @@ TEST_CASE("groups: a hard pattern does not take exponential time", "[unit]") {
 TEST_CASE("groups: the last match wins", "[unit]") {
   ModelOptions options;
   options.optimizer = Sgd{.weight_decay = 0.01F};
+  options.schedule.warmup_start = 0.125F;
   options.groups = {{.pattern = "*", .lr_scale = 0.5F},
-                    {.pattern = "*.bias", .weight_decay = 0.0F},
+                    {.pattern = "*.bias", .weight_decay = 0.0F, .warmup_start = 10.0F},
                     {.pattern = "fc.*", .lr_scale = 2.0F, .weight_decay = 0.25F}};
   const std::vector<std::string> names{"conv.weight", "conv.bias", "fc.bias"};
 
@@ -69,6 +70,9 @@ TEST_CASE("groups: the last match wins", "[unit]") {
   CHECK(resolved.rates[1].weight_decay == 0.0F);
   CHECK(resolved.rates[2].lr_scale == 2.0F);
   CHECK(resolved.rates[2].weight_decay == 0.25F);
+  CHECK(resolved.rates[0].warmup_start == 0.125F);
+  CHECK(resolved.rates[1].warmup_start == 10.0F);
+  CHECK(resolved.rates[2].warmup_start == 0.125F);
   CHECK(resolved.unmatched.empty());
 }
 
@@ -94,6 +98,7 @@ TEST_CASE("groups: what means nothing is refused by the group's name", "[unit]")
       {.pattern = "fc.*", .lr_scale = -1.0F},
       {.pattern = "fc.*", .lr_scale = nan},
       {.pattern = "fc.*", .weight_decay = nan},
+      {.pattern = "fc.*", .warmup_start = nan},
   }));
   ModelOptions options;
   options.groups = {group};

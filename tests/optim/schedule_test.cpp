@@ -94,6 +94,9 @@ TEST_CASE("schedule: what means nothing is refused by the field's name", "[unit]
             .find("total_samples") != std::string::npos);
   CHECK(refusal({.kind = Kind::kCosine, .total_samples = 7, .final_factor = nan})
             .find("final_factor") != std::string::npos);
+  CHECK(refusal({.warmup_power = 0}).find("warmup_power") != std::string::npos);
+  CHECK(refusal({.warmup_momentum = 1.0F}).find("warmup_momentum") != std::string::npos);
+  CHECK(refusal({.warmup_momentum = nan}).find("warmup_momentum") != std::string::npos);
   // Fields that the kind does not read are not looked at.
   CHECK(refusal({.kind = Kind::kConstant, .step_gamma = nan, .final_factor = nan}) == "accepted");
 }

@@ -7,7 +7,8 @@
 //   replay_job [--rule momentum|lars] [--backup] [--record FOLDER]     as a worker under psrun
 //   replay_job ... --local SERVERS TRANSPORT                           three workers in one process
 //
-// --rule lars: LARS, clipped, with a moving average. --backup: two of the three make a round.
+// --rule momentum: with a detector's schedule, unless --backup. --rule lars: LARS, clipped, with a
+// moving average. --backup: two of the three make a round.
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -67,12 +68,27 @@ struct Settings {
   std::string transport;
 };
 
+// A detector's: the three workers read 129 images a round.
+void give_schedule(ps::ModelOptions& options) {
+  options.schedule = {.kind = ps::Schedule::Kind::kLinear,
+                      .warmup_samples = 15 * 129,
+                      .total_samples = 45 * 129,
+                      .final_factor = 0.0625F,
+                      .epoch_samples = 1000,
+                      .decay_from_start = true,
+                      .warmup_momentum = 0.75F};
+  options.groups = {{.pattern = "*.bias", .weight_decay = 0.0F, .warmup_start = 4.0F}};
+}
+
 ps::ModelOptions options_of(const Settings& settings) {
   ps::ModelOptions options{
       .optimizer = ps::Sgd{.lr = 0.05F, .momentum = 0.9F, .weight_decay = 0.001F},
       .chunk_bytes = 1024};
   options.mode = ps::Sync{.backup_workers = settings.backup ? 1U : 0U};
-  if (settings.rule == "momentum") return options;
+  if (settings.rule == "momentum") {
+    if (!settings.backup) give_schedule(options);
+    return options;
+  }
   options.optimizer = ps::Lars{.lr = 2.0F, .momentum = 0.9F, .weight_decay = 0.001F, .eta = 0.02F};
   options.clip_norm = 0.75F;
   options.ema = {.decay = 0.9F, .tau = 10.0F};
@@ -103,7 +119,8 @@ class Recorder {
  private:
   void write_table(const Settings& settings) {
     file_.open(settings.record + "/table.txt");
-    file_ << settings.rule << ' ' << kWorkers << ' ' << kRounds;
+    const bool paced = settings.rule == "momentum" && !settings.backup;
+    file_ << (paced ? "schedule" : settings.rule) << ' ' << kWorkers << ' ' << kRounds;
     for (const std::int64_t n : kBatches) file_ << ' ' << n;
     for (const ps::Parameter& parameter : model_.parameters()) {
       const bool average = parameter.name().find("running_") != std::string::npos;

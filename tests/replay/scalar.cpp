@@ -4,6 +4,9 @@
 //
 //   replay_scalar FOLDER
 //
+// With a schedule, the rate decays linearly from epoch to epoch, under a warm-up of rate and
+// momentum in which the rate of biases, which do not decay, falls.
+//
 // Sync mean: sum over ascending rank of n * g over those whose steps counted in the round, divided
 // by the sum of n. Momentum as in PyTorch, the first v being the first gradient; averages are
 // replaced by the mean. Every operation rounds on its own. Norms: float64, chunks of 1 KiB, in each
@@ -27,6 +30,13 @@ using Floats = std::vector<float>;
 constexpr float kMomentum = 0.9F;
 constexpr float kWeightDecay = 0.001F;
 constexpr float kSgdLr = 0.05F;
+constexpr float kFirstMomentum = 0.75F;  // schedule: at sample 0
+constexpr double kBiasFactor = 4;        // likewise, on the rate
+constexpr double kLastFactor = 0.0625;   // from kLastSample on
+constexpr std::uint64_t kRoundSamples = 129;
+constexpr std::uint64_t kWarmupSamples = 15 * kRoundSamples;
+constexpr std::uint64_t kLastSample = 45 * kRoundSamples;
+constexpr std::uint64_t kEpochSamples = 1000;
 constexpr float kLarsLr = 2.0F;
 constexpr float kEta = 0.02F;
 constexpr float kEpsilon = 1e-8F;
@@ -82,9 +92,14 @@ class Replay {
   };
   void load(const std::string& path, std::size_t rank);
   void reduce(std::uint64_t round);
+  void pace(std::uint64_t samples);
   void update();
 
   bool lars_ = false;
+  bool paced_ = false;
+  float lr_ = kSgdLr;
+  float bias_lr_ = kSgdLr;
+  float momentum_ = kMomentum;
   std::size_t rounds_ = 0;
   Floats n_;
   std::vector<Tensor> tensors_;
@@ -97,6 +112,7 @@ Replay::Replay(const std::string& folder) {
   std::size_t workers = 0;
   table >> rule >> workers >> rounds_;
   lars_ = rule == "lars";
+  paced_ = rule == "schedule";
   n_.resize(workers);
   for (float& samples : n_) table >> samples;
   std::string name;
@@ -153,6 +169,27 @@ void Replay::reduce(std::uint64_t round) {
   }
 }
 
+void Replay::pace(std::uint64_t samples) {
+  const std::uint64_t epoch_start = samples - samples % kEpochSamples;
+  const double left = epoch_start >= kLastSample ? 0.0
+                                                 : 1.0 - static_cast<double>(epoch_start) /
+                                                             static_cast<double>(kLastSample);
+  const double decayed = kLastFactor + (1.0 - kLastFactor) * left;
+  const double share = samples < kWarmupSamples
+                           ? static_cast<double>(samples) / static_cast<double>(kWarmupSamples)
+                           : 1.0;
+  const auto rate = [&](double start) {
+    const double factor = share < 1 ? start + (decayed - start) * share : decayed;
+    return static_cast<float>(static_cast<double>(kSgdLr) * factor);
+  };
+  lr_ = rate(0);
+  bias_lr_ = rate(kBiasFactor);
+  const double first = static_cast<double>(kFirstMomentum);
+  momentum_ = share < 1
+                  ? static_cast<float>(first + (static_cast<double>(kMomentum) - first) * share)
+                  : kMomentum;
+}
+
 void Replay::update() {
   double total = 0;
   for (const Tensor& tensor : tensors_) total += tensor.average ? 0.0 : squares(tensor.mean);
@@ -173,6 +210,9 @@ void Replay::update() {
            static_cast<double>(kEpsilon));
       rate = kLarsLr * static_cast<float>(trust);
     }
+    const bool is_bias = paced_ && tensor.name.ends_with(".bias");
+    const float lr = is_bias ? bias_lr_ : lr_;
+    const float decay = is_bias ? 0.0F : kWeightDecay;
     for (std::size_t i = 0; i < tensor.w.size(); ++i) {
       float& w = tensor.w[i];
       float& v = tensor.v[i];
@@ -181,8 +221,8 @@ void Replay::update() {
         v = kMomentum * v + rate * (g + kWeightDecay * w);
         w = w - v;
       } else {
-        v = kMomentum * v + (tensor.mean[i] + kWeightDecay * w);
-        w = w - kSgdLr * v;
+        v = momentum_ * v + (tensor.mean[i] + decay * w);
+        w = w - lr * v;
       }
     }
   }
@@ -191,6 +231,7 @@ void Replay::update() {
 void Replay::run() {
   for (std::uint64_t round = 0; round < rounds_; ++round) {
     reduce(round);
+    if (paced_) pace(round * kRoundSamples);
     update();
     const double keep = static_cast<double>(kEmaDecay) *
                         -std::expm1(-static_cast<double>(round + 1) / static_cast<double>(kEmaTau));

@@ -98,6 +98,11 @@ TEST_CASE("control: schedules can be evaluated at every sample", "[unit]") {
   CHECK_FALSE(schedule_problem({.warmup_start = kNan}).empty());
   CHECK_FALSE(schedule_problem({.step_gamma = -1}).empty());
   CHECK_FALSE(schedule_problem({.final_factor = kInfinity}).empty());
+  CHECK_FALSE(schedule_problem({.epoch_samples = UINT64_MAX}).empty());
+  CHECK_FALSE(schedule_problem({.warmup_power = 0}).empty());
+  CHECK_FALSE(schedule_problem({.warmup_power = 65}).empty());
+  CHECK_FALSE(schedule_problem({.warmup_momentum = 1}).empty());
+  CHECK_FALSE(schedule_problem({.warmup_momentum = kNan}).empty());
 }
 
 TEST_CASE("control: groups, modes and chunks are within range", "[unit]") {
@@ -107,6 +112,7 @@ TEST_CASE("control: groups, modes and chunks are within range", "[unit]") {
         "groups[0].lr_scale is -1.000000, a number that is finite and >= 0 expected");
   CHECK(problem(with_options({.groups = {{.weight_decay = kNan}}})) ==
         "groups[0].weight_decay is nan, a number that is finite expected");
+  CHECK_FALSE(problem(with_options({.groups = {{.warmup_start = kNan}}})).empty());
   const std::vector<ParameterGroup> many(257);
   CHECK(problem(with_options({.groups = many})) == "257 groups, at most 256 are allowed");
   CHECK(problem(with_options({.mode = Ssp{.staleness = 0}})).empty());
