@@ -23,10 +23,10 @@ target_link_libraries(ps_dependencies INTERFACE ps_link_dependencies cppzmq Eige
 # Only src/vision uses these. Without one of them ps::vision, and what needs it, is not built.
 set(PS_VISION_ENABLED OFF)
 if("vision" IN_LIST PS_FOLDERS)
-  find_package(OpenCV 4.5 QUIET COMPONENTS core imgproc imgcodecs)
+  find_package(OpenCV 4.5 QUIET COMPONENTS core imgproc imgcodecs videoio)
   find_package(yaml-cpp QUIET)
   find_package(pugixml QUIET)
-  if(OpenCV_FOUND AND TARGET opencv_imgcodecs AND TARGET yaml-cpp AND TARGET pugixml::pugixml)
+  if(OpenCV_FOUND AND TARGET opencv_videoio AND TARGET yaml-cpp AND TARGET pugixml::pugixml)
     set(PS_VISION_ENABLED ON)
   else()
     message(STATUS "ps::vision and the detector are not built: they need libopencv-dev, libyaml-cpp-dev, libpugixml-dev")
