@@ -21,6 +21,8 @@ struct JoinOps {
   void (*put)(const JoinedPart& shape, const float* part, float* whole);
   // And back.
   void (*take)(const JoinedPart& shape, const float* whole, float* part);
+  // As put, with zeros for all other values.
+  void (*put_alone)(const JoinedPart& shape, const float* part, float* whole);
 };
 
 const JoinOps& join(Isa isa);

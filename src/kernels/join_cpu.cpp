@@ -21,8 +21,18 @@ void take(const JoinedPart& shape, const float* whole, float* part) {
   }
 }
 
+void put_alone(const JoinedPart& shape, const float* part, float* whole) {
+  const std::int64_t end = shape.offset + shape.floats;
+  for (std::int64_t sample = 0; sample < shape.batch; ++sample) {
+    float* out = whole + sample * shape.whole;
+    fill(out, shape.offset, 0.0F);
+    copy(part + sample * shape.floats, shape.floats, out + shape.offset);
+    fill(out + end, shape.whole - end, 0.0F);
+  }
+}
+
 }  // namespace
 
-extern const JoinOps join_ops{.put = put, .take = take};
+extern const JoinOps join_ops{.put = put, .take = take, .put_alone = put_alone};
 
 }  // namespace ps::kernels::PS_ISA

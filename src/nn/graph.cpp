@@ -58,6 +58,10 @@ Value Graph::zero_pad(Value x, const PadOptions& options) {
   return impl_->add(make_zero_pad(shape(x), options), {x});
 }
 
+Value Graph::slice(Value x, const SliceOptions& options) {
+  return impl_->add(make_slice(shape(x), options), {x});
+}
+
 Value Graph::concat(std::span<const Value> values) {
   return impl_->add(make_concat(impl_->shapes(values)), {values.begin(), values.end()});
 }

@@ -81,6 +81,7 @@ std::unique_ptr<Layer> make_linear(const std::string& name,
 std::unique_ptr<Layer> make_add(const Shape& a, const Shape& b);
 std::unique_ptr<Layer> make_upsample(const Shape& input, std::int64_t factor);
 std::unique_ptr<Layer> make_zero_pad(const Shape& input, const PadOptions& options);
+std::unique_ptr<Layer> make_slice(const Shape& input, const SliceOptions& options);
 std::unique_ptr<Layer> make_concat(std::span<const Shape> inputs);
 std::unique_ptr<Layer> make_join(std::span<const Shape> inputs);
 

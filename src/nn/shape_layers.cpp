@@ -82,6 +82,27 @@ class JoinLayer final : public Layer {
   std::vector<kernels::JoinedPart> parts_;
 };
 
+class SliceLayer final : public Layer {
+ public:
+  SliceLayer(const Shape& input, const SliceOptions& options)
+      : Layer("slice", {.channels = options.count, .height = input.height, .width = input.width}),
+        part_{.floats = output().size(),
+              .offset = options.first * input.height * input.width,
+              .whole = input.size()} {}
+
+  void forward(const Call& call) override {
+    part_.batch = call.batch;
+    kernels::join(call.isa).take(part_, call.x[0], call.y);
+  }
+  void backward(const Call& call) override {
+    part_.batch = call.batch;
+    if (call.dx[0] != nullptr) kernels::join(call.isa).put_alone(part_, call.dy, call.dx[0]);
+  }
+
+ private:
+  kernels::JoinedPart part_;
+};
+
 void require_count(const char* name, std::span<const Shape> inputs) {
   require(!inputs.empty() && inputs.size() <= kMaxInputs, name,
           "expected 1 to " + std::to_string(kMaxInputs) + " values, got " +
@@ -108,6 +129,15 @@ std::unique_ptr<Layer> make_zero_pad(const Shape& input, const PadOptions& optio
                                                             .right = options.right,
                                                             .top = options.top,
                                                             .bottom = options.bottom});
+}
+
+std::unique_ptr<Layer> make_slice(const Shape& input, const SliceOptions& options) {
+  require(options.first >= 0 && options.count > 0 && options.first < input.channels &&
+              options.count <= input.channels - options.first,
+          "slice",
+          "expected channels within 0 to " + std::to_string(input.channels) + ", got " +
+              std::to_string(options.count) + " from " + std::to_string(options.first));
+  return std::make_unique<SliceLayer>(input, options);
 }
 
 std::unique_ptr<Layer> make_concat(std::span<const Shape> inputs) {

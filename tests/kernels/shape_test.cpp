@@ -26,6 +26,10 @@ TEST_CASE("join: a part goes to its place in each sample and comes back", "[unit
   std::vector<float> back(part.size(), 9.0F);
   join(isa).take(shape, whole.data(), back.data());
   REQUIRE(back == part);
+  std::vector<float> alone(whole.size(), 7.0F);
+  join(isa).put_alone(shape, part.data(), alone.data());
+  for (float& value : whole) value = value == 9.0F ? 0.0F : value;
+  REQUIRE(alone == whole);
 }
 
 TEST_CASE("upsample: repeats every pixel, and its gradient is the sum of the repeats'", "[unit]") {

@@ -151,6 +151,8 @@ TEST_CASE("nn: misuse is answered before anything changes", "[unit]") {
   fails([&] { graph.zero_pad(x, {.top = -1}); });
   fails([&] { graph.concat(std::array{x, graph.input()}); });  // of other sizes
   fails([&] { graph.concat({}); });
+  fails([&] { graph.slice(x, {.first = -1}); });
+  fails([&] { graph.slice(x, {.first = 1, .count = graph.shape(x).channels}); });
   fails([&] { graph.join(std::vector<Value>(17, x)); });
   fails([&] { graph.leaky_relu(x, 0.0F); });
   fails([&] { graph.add(x, graph.input()); });

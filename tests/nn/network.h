@@ -52,8 +52,8 @@ inline Graph every_layer() {
 }
 
 // Two heads over [2, 8, 8] with every layer that detectors add: forks joined by concat (of one
-// value twice, too), upsampling, padding, a chain of pools of stride 1, and a last value that joins
-// the heads.
+// value twice, too), slices, upsampling, padding, a chain of pools of stride 1, and a last value
+// that joins the heads.
 inline Graph pyramid() {
   Graph graph({.channels = 2, .height = 8, .width = 8});
   const ConvolutionOptions same{.out = 3, .kernel = 3, .padding = 1};
@@ -63,7 +63,8 @@ inline Graph pyramid() {
   x = graph.silu(x);
   const Value p1 = graph.max_pool(x, {.kernel = 5, .stride = 1, .padding = 2});
   const Value p2 = graph.max_pool(p1, {.kernel = 2, .stride = 1, .padding_end = 1});
-  const Value coarse = graph.concat(std::array{x, p1, p2, p1});
+  const Value coarse = graph.concat(
+      std::array{x, p1, p2, p1, graph.slice(p2, {.first = 1}), graph.slice(x, {.count = 2})});
   const Value up = graph.upsample(graph.convolution(coarse, {.out = 2}, "lateral"), 2);
   const Value all =
       graph.concat(std::array{up, graph.max_pool(fine, {.stride = 1, .padding_end = 1})});

@@ -66,6 +66,7 @@ class Graph {
   // Every pixel becomes factor x factor equal ones; factor > 0.
   Value upsample(Value x, std::int64_t factor);
   Value zero_pad(Value x, const PadOptions& options);
+  Value slice(Value x, const SliceOptions& options);  // of channels
   // The channels of one value after another's: 1 to 16 values of one height and width.
   Value concat(std::span<const Value> values);
   // The same of values of any shapes, flattened: [sum of the sizes, 1, 1].

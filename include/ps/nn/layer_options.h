@@ -41,6 +41,12 @@ struct MaxPoolOptions {
   std::int64_t padding_end = 0;  // more at the right and the bottom; in all less than the kernel
 };
 
+// The channels [first, first + count).
+struct SliceOptions {
+  std::int64_t first = 0;
+  std::int64_t count = 1;
+};
+
 // Pixels added at each side.
 struct PadOptions {
   std::int64_t left = 0;

@@ -3,6 +3,7 @@
 
 #include <ps/nn/detection.h>
 #include <ps/nn/detection_head.h>
+#include <ps/nn/detector.h>
 #include <ps/nn/graph.h>
 #include <ps/nn/layer_options.h>
 #include <ps/nn/parameter.h>
