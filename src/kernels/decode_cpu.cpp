@@ -77,7 +77,6 @@ void anchors(const GridLevel& level, Index stride, const float* output, const De
 void distances(const GridLevel& level, Index stride, const float* output, const DecodedRows& rows) {
   const Index plane = level.cells();
   const Index row_floats = 4 + level.classes;
-  const auto scale = static_cast<float>(stride);
   for (Index n = 0; n < level.batch; ++n) {
     const float* logits = output + n * level.sample_floats;
     float* first = rows.first + n * rows.sample_floats;
@@ -86,13 +85,12 @@ void distances(const GridLevel& level, Index stride, const float* output, const 
       side_means(logits + start, plane, count, kBlock, mean[0]);
       float* row = first + start * row_floats;
       for (Index i = 0; i < count; ++i) {
-        const Box box = Sides{mean[0][i], mean[1][i], mean[2][i], mean[3][i]}.box();
-        const auto column = static_cast<float>((start + i) % level.width);
-        const auto line = static_cast<float>((start + i) / level.width);
-        row[i * row_floats] = (column + 0.5F + box.x) * scale;
-        row[i * row_floats + 1] = (line + 0.5F + box.y) * scale;
-        row[i * row_floats + 2] = box.width * scale;
-        row[i * row_floats + 3] = box.height * scale;
+        const Box box = box_in_pixels({mean[0][i], mean[1][i], mean[2][i], mean[3][i]},
+                                      (start + i) % level.width, (start + i) / level.width, stride);
+        row[i * row_floats] = box.x;
+        row[i * row_floats + 1] = box.y;
+        row[i * row_floats + 2] = box.width;
+        row[i * row_floats + 3] = box.height;
       }
       write_probabilities(logits + start + kBoxChannels * plane, plane, level.classes, count,
                           row_floats, row + 4);

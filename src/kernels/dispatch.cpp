@@ -1,6 +1,7 @@
 // The tables of every instruction set, by name. Compiled without extra flags.
 #include "kernels/activation.h"
 #include "kernels/add.h"
+#include "kernels/aligned_loss.h"
 #include "kernels/anchor_loss.h"
 #include "kernels/batch_norm.h"
 #include "kernels/bias.h"
@@ -20,6 +21,7 @@ namespace ps::kernels {
 
 PS_ISA_DISPATCH(ActivationOps, activation)
 PS_ISA_DISPATCH(AddOps, add)
+PS_ISA_DISPATCH(AlignedLossOps, aligned_loss)
 PS_ISA_DISPATCH(AnchorLossOps, anchor_loss)
 PS_ISA_DISPATCH(AveragePoolOps, average_pool)
 PS_ISA_DISPATCH(BatchNormOps, batch_norm)

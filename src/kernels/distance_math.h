@@ -59,4 +59,37 @@ struct Distribution {
   }
 };
 
+// A box in pixels, from distances in cells around the center of the cell at (column, row).
+PS_HOST_DEVICE Box box_in_pixels(const Sides& sides,
+                                 std::int64_t column,
+                                 std::int64_t row,
+                                 std::int64_t stride) {
+  const auto scale = static_cast<float>(stride);
+  const Box box = sides.box();
+  return {.x = (static_cast<float>(column) + 0.5F + box.x) * scale,
+          .y = (static_cast<float>(row) + 0.5F + box.y) * scale,
+          .width = box.width * scale,
+          .height = box.height * scale};
+}
+
+// Whether the cell's center lies inside [low, high] pixels, in one dimension.
+PS_HOST_DEVICE bool center_inside(std::int64_t cell, std::int64_t stride, float low, float high) {
+  const float center = (static_cast<float>(cell) + 0.5F) * static_cast<float>(stride);
+  return center > low && center < high;
+}
+
+// How well a cell answers for a true box (Feng et al., TOOD, 2021): sqrt(score of the class) *
+// CIoU^6.
+struct Alignment {
+  float metric;
+  float overlap;  // max(CIoU, 0)
+
+  PS_HOST_DEVICE static Alignment of(float logit, const Box& wanted, const Box& said) {
+    const float overlap = at_least(CompleteIou::of(wanted, said).value(), 0.0F);
+    const float squared = overlap * overlap;
+    return {.metric = __builtin_sqrtf(sigmoid(logit)) * (squared * squared * squared),
+            .overlap = overlap};
+  }
+};
+
 }  // namespace ps::kernels

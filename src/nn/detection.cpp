@@ -152,8 +152,8 @@ class DetectionCriterion::Impl {
     check_options(head, options);
     require(max_batch >= 1, kCriterion,
             "max_batch is " + std::to_string(max_batch) + ", expected at least 1");
-    require(!head.anchor_free(), kCriterion, "the head is anchor-free, expected one with anchors");
-    criterion_ = anchor_criterion(head, options, max_batch);
+    criterion_ = head.anchor_free() ? aligned_criterion(head, options, max_batch)
+                                    : anchor_criterion(head, options, max_batch);
   }
 
   DetectionLoss run(std::span<const float> output,
