@@ -86,4 +86,24 @@ TEST_CASE("nn: a prepared graph of joined heads allocates nothing", "[unit]") {
   REQUIRE(after == before);
 }
 
+TEST_CASE("detection loss: no more targets than before, no allocation", "[unit]") {
+  const bool anchor_free = GENERATE(false, true);
+  DetectionHead head{.classes = 3, .levels = {{8, 8, 8, {{10, 13}, {33, 23}}}}};
+  if (anchor_free) head.levels[0].anchors.clear();
+  DetectionCriterion criterion(head, default_loss_options(head), 4);
+  const std::vector<float> output = random_values(4 * head.size(), 5);
+  std::vector<float> gradient(output.size());
+  std::vector<Target> targets;
+  for (int i = 0; i < 12; ++i)
+    targets.push_back({i % 4, i % 3, .05F * static_cast<float>(i), .5F, .3F, .2F});
+  const DetectionLoss loss = criterion.run(output, 4, targets, gradient);
+  const long before = allocations;
+  const DetectionLoss again = criterion.run(output, 4, targets, gradient);
+  criterion.run(output, 4, std::span(targets).first(5), {});
+  const long after = allocations;
+  REQUIRE(after == before);
+  REQUIRE(again.total == loss.total);
+  REQUIRE(loss.positives > 0);
+}
+
 }  // namespace ps::nn
