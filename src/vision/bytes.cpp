@@ -14,7 +14,7 @@ namespace ps::vision {
 namespace {
 
 [[noreturn]] void throw_io(const std::string& what, const std::string& path) {
-  throw Error(ErrorCode::kIo, "cannot " + what + " " + path + ": " + std::strerror(errno));
+  throw Error(ErrorCode::kIo, path + ": cannot be " + what + ": " + std::strerror(errno));
 }
 
 // As many bytes as there are, up to bytes.size().
@@ -50,7 +50,7 @@ std::vector<std::uint8_t> read_file(const std::string& path, std::uint64_t max_b
   }
   std::vector<std::uint8_t> bytes(file.size());
   if (!file.read(0, bytes)) {
-    throw Error(ErrorCode::kIo, "cannot read " + path + ": it changed or failed while being read");
+    throw Error(ErrorCode::kIo, path + ": cannot be read: it changed or failed meanwhile");
   }
   return bytes;
 }
@@ -75,7 +75,7 @@ bool MemoryBytes::read(std::uint64_t offset, std::span<std::uint8_t> bytes) {
 
 FileBytes::FileBytes(const std::string& path) : path_(path) {
   file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file_ < 0) throw_io("open", path);
+  if (file_ < 0) throw_io("opened", path);
   struct stat status {};
   const bool known = fstat(file_, &status) == 0;
   if (!known || !S_ISREG(status.st_mode)) {
