@@ -7,6 +7,7 @@ target_sources(
           detector_table.cpp
           detector_tables.cpp
           detector_walk.cpp
+          detector_yaml.cpp
           row_arguments.cpp
   PUBLIC FILE_SET HEADERS FILES ${PROJECT_SOURCE_DIR}/include/ps/nn/detector.h)
 target_link_libraries(ps_nn PRIVATE yaml-cpp)

@@ -54,6 +54,9 @@ struct DetectorTable {
 // Throws Error{kCorrupt}, which names the line, whatever the bytes are.
 DetectorTable parse_detector_table(const std::string& yaml, const std::string& name);
 
+// A table, changed or not, as such a text.
+std::string to_yaml(const DetectorTable& table);
+
 // Of a built-in name ("yolov5n", also "yolov5n.yaml") or of a file. Throws Error{kInvalidArgument},
 // which lists the names, if it is neither; kIo if the file cannot be read; else as above.
 DetectorTable detector_table(const std::string& name_or_file);
