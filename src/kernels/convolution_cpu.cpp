@@ -1,5 +1,7 @@
-// Convolution as matrix products over unrolled blocks of input (im2col), image by image.
+// Convolution: direct where that is faster, else as matrix products over unrolled blocks of input
+// (im2col), image by image.
 #include "kernels/convolution.h"
+#include "kernels/convolution_direct.h"
 #include "kernels/convolution_math.h"
 #include "kernels/gemm.h"
 #include "kernels/lanes.h"
@@ -8,6 +10,8 @@
 namespace ps::kernels::PS_ISA {
 
 extern const GemmOps gemm_ops;
+extern const DirectConvolutionOps direct_convolution_ops;
+extern const DirectWeightsOps direct_weights_ops;
 
 namespace {
 
@@ -131,6 +135,7 @@ Plan plan(const Convolution& s) {
 }
 
 void forward(const Convolution& s, const float* x, const float* weights, float* y) {
+  if (forward_is_direct(s)) return direct_convolution_ops.forward(s, x, weights, y);
   const Plan p = plan(s);
   for_blocks(s, [&](const Slice& slice, const Block& block) {
     const float* columns = x + slice.x;
@@ -152,6 +157,9 @@ void forward(const Convolution& s, const float* x, const float* weights, float* 
 }
 
 void backward_data(const Convolution& s, const float* dy, const float* weights, float* dx) {
+  if (backward_data_is_direct(s)) {
+    return direct_convolution_ops.backward_data(s, dy, weights, dx);
+  }
   const Plan p = plan(s);
   if (!p.pointwise) fill(dx, s.batch * s.channels * s.height * s.width, 0.0F);
   for_blocks(s, [&](const Slice& slice, const Block& block) {
@@ -171,6 +179,9 @@ void backward_data(const Convolution& s, const float* dy, const float* weights, 
 }
 
 void backward_weights(const Convolution& s, const float* x, const float* dy, float* dweights) {
+  if (backward_weights_is_direct(s)) {
+    return direct_weights_ops.backward_weights(s, x, dy, dweights);
+  }
   const Plan p = plan(s);
   fill(dweights, s.out_channels * p.taps, 0.0F);
   for_blocks(s, [&](const Slice& slice, const Block& block) {
