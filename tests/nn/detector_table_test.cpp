@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "nn/detector_tables.h"
+#include "ops/temporary_directory.h"
 #include "support/catch.h"
 
 namespace ps::nn {
@@ -93,6 +94,16 @@ TEST_CASE("detector table: built-in tables go by name, with or without .yaml", "
   REQUIRE_THROWS_WITH(detector_table("yolov9"), Catch::Contains("yolov5n"));
   REQUIRE_THROWS_WITH(detector_table("/pico.yaml"), Catch::Contains("yolov5n"));
   REQUIRE_THROWS_AS(detector_table("/"), Error);
+}
+
+TEST_CASE("detector table: a file goes before a built-in name", "[unit]") {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.write("yolov5n.yaml", kSmall);
+  const DetectorTable table = detector_table(path);
+  REQUIRE(table.name == "yolov5n");
+  REQUIRE(table.rows.size() == 4);
+  REQUIRE_THROWS_AS(detector_table(directory.path()), Error);
+  REQUIRE_THROWS_WITH(detector_table(directory.write("empty.yaml", "")), Catch::Contains("empty"));
 }
 
 TEST_CASE("detector table: mistakes are named with their row", "[unit]") {

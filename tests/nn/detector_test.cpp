@@ -1,6 +1,7 @@
 // Detectors against what is published of them: parameters layer by layer, operations, names, first
 // values.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -149,6 +150,21 @@ TEST_CASE("detector: the heads' biases begin with what is expected of a picture"
     ++found;
   }
   REQUIRE(found == c.objectness.size());
+}
+
+TEST_CASE("detector: an anchor-free head's classes begin at five boxes a picture", "[unit]") {
+  const Detector detector = make("yolov8n", 80, 64);
+  const auto& parameters = detector.graph().parameters();
+  std::map<std::string, float> first;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    std::vector<float> values(static_cast<std::size_t>(parameters[i].size()));
+    detector.initialize(i, 1, values);
+    first[parameters[i].name] = values.back();
+  }
+  REQUIRE(first["model.22.cv3.0.2.bias"] == Approx(std::log(5.0 / 80.0 / 6400.0)));
+  REQUIRE(first["model.22.cv3.2.2.bias"] == Approx(std::log(5.0 / 80.0 / 400.0)));
+  REQUIRE(first["model.22.cv2.0.2.bias"] == 0.0F);
+  REQUIRE(first["model.0.bn.weight"] == 1.0F);
 }
 
 TEST_CASE("detector: convolutions begin within one over the root of their inputs", "[unit]") {

@@ -5,6 +5,7 @@
 #include <ps/error.h>
 #include <ps/nn/onnx.h>
 
+#include "ops/temporary_directory.h"
 #include "support/catch.h"
 
 namespace ps::nn {
@@ -17,8 +18,8 @@ TEST_CASE("onnx: what does not fit is refused, and leaves no file", "[unit]") {
     values.emplace_back(static_cast<std::size_t>(parameter.size()));
   }
   std::vector<std::span<const float>> weights(values.begin(), values.end());
-  const std::string path = std::filesystem::temp_directory_path() / "ps_onnx_test.onnx";
-  std::filesystem::remove(path);
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.file("model.onnx");
   if (!onnx_available()) {
     REQUIRE_THROWS_WITH(export_onnx(path, detector, weights, {}), Catch::Contains("libonnx-dev"));
     return;
@@ -42,7 +43,6 @@ TEST_CASE("onnx: what does not fit is refused, and leaves no file", "[unit]") {
   std::ifstream file(path, std::ios::binary);
   const std::string bytes(std::istreambuf_iterator<char>(file), {});
   REQUIRE(bytes.find("{0: 'it\\'s', 1: 'dog'}") != std::string::npos);
-  std::filesystem::remove(path);
 }
 
 }  // namespace ps::nn

@@ -1,7 +1,6 @@
 // ONNX files as OpenCV's DNN module runs them, against the graph and plain decoding.
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <opencv2/dnn.hpp>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include <ps/nn/onnx.h>
 
 #include "base/random.h"
+#include "ops/temporary_directory.h"
 #include "support/catch.h"
 
 namespace ps::nn {
@@ -132,11 +132,11 @@ TEST_CASE("onnx: OpenCV finds the boxes that the graph says", "[unit]") {
   for (float& value : image) value = static_cast<float>(random.uniform());
   const auto expected = decoded(head, model.detector.graph().forward(image).data());
 
-  const auto path = std::filesystem::temp_directory_path() / ("ps_opencv_" + name + ".onnx");
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.file("model.onnx");
   const std::vector<std::span<const float>> weights(model.values.begin(), model.values.end());
   export_onnx(path, model.detector, weights, {.names = {"one", "two", "three"}});
   const cv::Mat actual = run(path, image);
-  std::filesystem::remove(path);
 
   const auto candidates = static_cast<int>(head.candidates());
   const auto row = static_cast<int>(head.row_floats());

@@ -1,7 +1,7 @@
 // Detectors from tables: YOLOv5 n s m l x, YOLOv3-tiny, YOLOv8 n s m l x, pico, or a file of the
 // user's. What their output means is DetectionHead's; loss and decoding are in detection.h.
 //
-//   const Detector detector(detector_table("yolov5n"), 80, 640, 640);
+//   Detector detector(detector_table("yolov5n"), 80, 640, 640);
 //   for (i...) detector.initialize(i, seed, weights_of[i]);
 //   for (i...) detector.graph().bind(i, weights_of[i], gradients_of[i]);
 #pragma once
