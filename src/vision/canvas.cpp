@@ -11,7 +11,9 @@ namespace ps::vision {
 
 namespace {
 
-const cv::Scalar kBackground(kGray, kGray, kGray);
+cv::Scalar background() {
+  return {kGray, kGray, kGray};
+}
 
 cv::Rect whole(const cv::Mat& pixels) {
   return {0, 0, pixels.cols, pixels.rows};
@@ -66,7 +68,7 @@ LetterboxFrame place(const Sample& sample, ImageSize size, Canvas& canvas) {
   const cv::Mat picture = view(sample.image);
   const LetterboxFrame frame = letterbox_frame({picture.rows, picture.cols}, size);
   canvas.pixels.create(size.height, size.width, CV_8UC3);
-  if (frame.inner != size) canvas.pixels.setTo(kBackground);
+  if (frame.inner != size) canvas.pixels.setTo(background());
   cv::Mat inside =
       canvas.pixels(cv::Rect(frame.left, frame.top, frame.inner.width, frame.inner.height));
   resize(picture, frame.inner, inside);
@@ -80,7 +82,7 @@ void mosaic(const std::array<Sample, 4>& samples,
             MosaicCenter center,
             Canvas& canvas) {
   canvas.pixels.create(2 * size.height, 2 * size.width, CV_8UC3);
-  canvas.pixels.setTo(kBackground);
+  canvas.pixels.setTo(background());
   canvas.objects.clear();
   cv::Mat scaled;
   for (std::size_t i = 0; i < samples.size(); ++i) {
@@ -104,10 +106,10 @@ void change_view(const View& view, Canvas& from, ImageSize size, Canvas& to) {
   const cv::Size output(size.width, size.height);
   if (view.perspective_x != 0 || view.perspective_y != 0) {
     cv::warpPerspective(from.pixels, to.pixels, of_pixels, output, cv::INTER_LINEAR,
-                        cv::BORDER_CONSTANT, kBackground);
+                        cv::BORDER_CONSTANT, background());
   } else {
     cv::warpAffine(from.pixels, to.pixels, of_pixels.get_minor<2, 3>(0, 0), output,
-                   cv::INTER_LINEAR, cv::BORDER_CONSTANT, kBackground);
+                   cv::INTER_LINEAR, cv::BORDER_CONSTANT, background());
   }
   to.objects = std::exchange(from.objects, {});
   move_objects(matrix, view.scale, size, to.objects);

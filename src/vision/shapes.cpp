@@ -123,7 +123,7 @@ void resize_batch(std::span<const float> from,
   }
   use_no_threads();
   for (std::size_t i = 0; i < planes; ++i) {
-    // OpenCV only reads it, but knows no constant pixels.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): cv::Mat knows no constant pixels
     auto* plane = const_cast<float*>(from.data() + i * pixels(from_size));
     const cv::Mat source(from_size.height, from_size.width, CV_32FC1, plane);
     cv::Mat target(to_size.height, to_size.width, CV_32FC1, to.data() + i * pixels(to_size));

@@ -11,7 +11,7 @@ using namespace ps::vision;
 
 namespace {
 
-const std::array<Color, 4> kColors{{{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 0}}};
+constexpr std::array<Color, 4> kColors{{{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 0}}};
 
 Color at(const Canvas& canvas, int y, int x) {
   const auto& value = canvas.pixels.at<cv::Vec3b>(y, x);
