@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::uint64_t kMaxFileBytes = std::uint64_t{4} << 30;
 constexpr std::size_t kMaxDepth = 32;
+constexpr std::size_t kMaxItems = std::size_t{1} << 25;
 
 class Handler final : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -62,6 +63,10 @@ class Handler final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool end_object() override {
     if (depth_ == 3 && is_array_[1]) {
+      if (++items_ > kMaxItems) {
+        why_ = "more than 2^25 items";
+        return false;
+      }
       if (section_ == Section::kImages) file_.images.push_back(std::move(image_));
       if (section_ == Section::kAnnotations) file_.annotations.push_back(std::move(annotation_));
       if (section_ == Section::kCategories) file_.categories.push_back(std::move(category_));
@@ -135,6 +140,7 @@ class Handler final : public nlohmann::json_sax<nlohmann::json> {
   CocoFile& file_;
   std::string why_;
   std::size_t depth_ = 0;
+  std::size_t items_ = 0;
   std::array<bool, kMaxDepth> is_array_{};  // of the levels down to depth_
   Section section_ = Section::kOther;
   std::string field_;  // the item's key

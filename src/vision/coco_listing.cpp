@@ -85,7 +85,7 @@ std::unordered_map<std::int64_t, std::int32_t> count_classes(CocoFile& file,
   for (CocoCategory& category : file.categories) {
     const auto next = static_cast<std::int32_t>(classes.size());
     if (!classes.emplace(category.id, next).second) {
-      listing.faults.push_back(json + ": category " + std::to_string(category.id) + " comes twice");
+      listing.faults.add(json + ": category " + std::to_string(category.id) + " comes twice");
       continue;
     }
     listing.names.push_back(std::move(category.name));
@@ -113,8 +113,8 @@ Listing list_coco(const std::string& data, Split split) {
   std::unordered_map<std::int64_t, std::size_t> images;
   for (const CocoImage& image : file.images) {
     if (image.file.empty() || !images.emplace(image.id, listing.entries.size()).second) {
-      listing.faults.push_back(json + ": image " + std::to_string(image.id) +
-                               (image.file.empty() ? " has no file_name" : " comes twice"));
+      listing.faults.add(json + ": image " + std::to_string(image.id) +
+                         (image.file.empty() ? " has no file_name" : " comes twice"));
       continue;
     }
     Entry entry;
@@ -129,13 +129,12 @@ Listing list_coco(const std::string& data, Split split) {
     const auto image = images.find(annotation.image);
     const auto category = classes.find(annotation.category);
     if (image == images.end() || category == classes.end() || annotation.box.size() != 4) {
-      listing.faults.push_back(json + ": an annotation of image " +
-                               std::to_string(annotation.image) +
-                               (image == images.end() ? ", which is not listed"
-                                : category == classes.end()
-                                    ? " has the category " + std::to_string(annotation.category) +
-                                          ", which is not listed"
-                                    : ": expected 4 numbers in its bbox"));
+      listing.faults.add(json + ": an annotation of image " + std::to_string(annotation.image) +
+                         (image == images.end() ? ", which is not listed"
+                          : category == classes.end()
+                              ? " has the category " + std::to_string(annotation.category) +
+                                    ", which is not listed"
+                              : ": expected 4 numbers in its bbox"));
       continue;
     }
     const std::vector<double>& box = annotation.box;

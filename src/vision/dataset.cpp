@@ -102,9 +102,9 @@ Listing list_data(const std::string& data, Split split, std::size_t threads) {
                   "a folder or fm-det[:key=value,...]");
 }
 
-void add_faults(Scan& scan, std::vector<std::string>& faults) {
-  scan.fault_count += faults.size();
-  for (std::string& fault : faults) {
+void add_faults(Scan& scan, Faults& faults) {
+  scan.fault_count += faults.count;
+  for (std::string& fault : faults.texts) {
     if (scan.faults.size() < kMaxFaults) scan.faults.push_back(std::move(fault));
   }
 }

@@ -4,9 +4,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ps/vision/dataset.h>
@@ -33,12 +32,25 @@ struct Entry {
   std::string wrong;  // why it cannot be used, beginning with a file's name; or empty
 };
 
+// Texts of what is wrong, each beginning with a file's name. Those beyond kMaxFaults are counted
+// only: a bad file can be wrong in very many places.
+struct Faults {
+  std::vector<std::string> texts;
+  std::uint64_t count = 0;
+
+  void add(std::string text) {
+    ++count;
+    if (texts.size() < kMaxFaults) texts.push_back(std::move(text));
+  }
+  bool operator==(const Faults&) const = default;
+};
+
 struct Listing {
   std::string path;   // what was listed, for the scan line
   std::string cache;  // where the answers of a scan are kept
   std::vector<std::string> names;
   std::vector<Entry> entries;
-  std::vector<std::string> faults;
+  Faults faults;
 };
 
 // Each throws Error naming the file, as open_dataset() says.

@@ -146,7 +146,7 @@ void find_lost_labels(Listing& listing) {
     for (const std::string& name : files_in(folder)) {
       const bool is_label = fs::path(name).extension() == ".txt" && !is_other_text(name);
       if (is_label && stems.count(with_ending(name, "")) == 0) {
-        listing.faults.push_back(joined(folder, name) + ": a label file without its picture");
+        listing.faults.add(joined(folder, name) + ": a label file without its picture");
       }
     }
   }

@@ -46,18 +46,18 @@ void read_rows(const Entry& entry, std::size_t classes, Record& record) {
   try {
     bytes = read_file(entry.label_file, kMaxLabelBytes);
   } catch (const Error& error) {
-    record.faults.emplace_back(error.what());
+    record.faults.add(error.what());
     record.usable = false;
     return;
   }
   LabelRows rows =
       parse_label_rows({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, classes);
   if (!rows.wrong.empty()) {
-    record.faults.push_back(entry.label_file + ":" + rows.wrong);
+    record.faults.add(entry.label_file + ":" + rows.wrong);
     record.usable = false;
   } else if (rows.repeated > 0) {
-    record.faults.push_back(entry.label_file + ": " + std::to_string(rows.repeated) +
-                            " repeated rows left out");
+    record.faults.add(entry.label_file + ": " + std::to_string(rows.repeated) +
+                      " repeated rows left out");
   }
   record.labels = std::move(rows.labels);
 }
@@ -103,9 +103,9 @@ std::optional<Label> to_label(const PixelBox& box, const PictureSize& size, std:
 void convert_boxes(const Entry& entry, const PictureSize& size, Record& record) {
   const bool declared = entry.declared_height > 0 && entry.declared_width > 0;
   if (declared && (entry.declared_height != size.height || entry.declared_width != size.width)) {
-    record.faults.push_back(entry.image + ": a picture of " + sides(size.width, size.height) +
-                            " pixels, but " + entry.annotation + " says " +
-                            sides(entry.declared_width, entry.declared_height));
+    record.faults.add(entry.image + ": a picture of " + sides(size.width, size.height) +
+                      " pixels, but " + entry.annotation + " says " +
+                      sides(entry.declared_width, entry.declared_height));
     record.usable = false;
     return;
   }
@@ -113,14 +113,14 @@ void convert_boxes(const Entry& entry, const PictureSize& size, Record& record) 
     std::string fault;
     std::optional<Label> label = to_label(box, size, &fault);
     if (!fault.empty()) {
-      record.faults.push_back(entry.image + ": " + fault + " (" + entry.annotation + ")");
+      record.faults.add(entry.image + ": " + fault + " (" + entry.annotation + ")");
     }
     if (!label) continue;
     record.labels.push_back(std::move(*label));
   }
   if (const std::size_t repeated = remove_repeated(record.labels); repeated > 0) {
-    record.faults.push_back(entry.image + ": " + std::to_string(repeated) +
-                            " repeated boxes left out (" + entry.annotation + ")");
+    record.faults.add(entry.image + ": " + std::to_string(repeated) + " repeated boxes left out (" +
+                      entry.annotation + ")");
   }
 }
 
@@ -133,7 +133,7 @@ Record check_entry(const Entry& entry, std::size_t classes) {
   const std::optional<PictureSize> size =
       why.empty() ? check_picture(entry.image, &why) : std::nullopt;
   if (!size) {
-    record.faults.push_back(std::move(why));
+    record.faults.add(std::move(why));
     return record;
   }
   record.usable = true;

@@ -19,7 +19,7 @@ struct Record {
   std::string image;
   bool usable = false;
   std::vector<Label> labels;
-  std::vector<std::string> faults;  // also of usable ones
+  Faults faults;  // also of usable ones
 
   bool operator==(const Record&) const = default;
 };

@@ -116,8 +116,9 @@ void write_record(Writer& writer, const Record& record) {
     writer.number(static_cast<std::uint32_t>(label.polygon.size()));
     for (const float value : label.polygon) writer.number(value);
   }
-  writer.number(static_cast<std::uint32_t>(record.faults.size()));
-  for (const std::string& fault : record.faults) writer.text(fault);
+  writer.number(record.faults.count);
+  writer.number(static_cast<std::uint32_t>(record.faults.texts.size()));
+  for (const std::string& fault : record.faults.texts) writer.text(fault);
 }
 
 bool is_fraction(float value) {
@@ -142,8 +143,9 @@ Record read_record(Reader& reader, std::size_t classes) {
       reader.good = reader.good && is_fraction(value);
     }
   }
-  record.faults.resize(reader.count<std::uint32_t>(4));
-  for (std::string& fault : record.faults) fault = reader.text();
+  record.faults.count = reader.number<std::uint64_t>();
+  record.faults.texts.resize(reader.count<std::uint32_t>(4));
+  for (std::string& fault : record.faults.texts) fault = reader.text();
   return record;
 }
 
@@ -186,7 +188,7 @@ std::optional<std::vector<Record>> read_cache(const Listing& listing, const Cach
   const bool same =
       reader.number<std::uint64_t>() == kMagic && reader.number<std::uint32_t>() == kVersion &&
       reader.number<std::uint64_t>() == key[0] && reader.number<std::uint64_t>() == key[1] &&
-      reader.count<std::uint64_t>(9) == listing.entries.size();
+      reader.count<std::uint64_t>(17) == listing.entries.size();
   if (!same) return std::nullopt;
   std::vector<Record> records;
   records.reserve(listing.entries.size());

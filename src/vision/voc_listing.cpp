@@ -34,7 +34,7 @@ struct VocFile {
   std::int64_t width = 0;
   std::string file_name;
   std::vector<VocObject> objects;
-  std::vector<std::string> faults;
+  Faults faults;
   std::string wrong;  // why nothing of it is known; empty: it is
 };
 
@@ -81,7 +81,7 @@ VocFile read_voc(const std::string& path) {
     const auto bottom = number(box, "ymax");
     std::string name(trimmed(object.child_value("name")));
     if (name.empty() || !left || !top || !right || !bottom) {
-      file.faults.push_back(path + ": an object without a name or a number in its bndbox");
+      file.faults.add(path + ": an object without a name or a number in its bndbox");
       continue;
     }
     file.objects.push_back({std::move(name), {0, *left, *top, *right - *left, *bottom - *top, {}}});
@@ -159,13 +159,13 @@ Listing list_voc(const std::string& data, Split split, std::size_t threads) {
     entry.image = find_picture(folder, member, file);
     entry.declared_height = file.height;
     entry.declared_width = file.width;
-    for (std::string& fault : file.faults) listing.faults.push_back(std::move(fault));
+    for (std::string& fault : file.faults.texts) listing.faults.add(std::move(fault));
     entry.wrong = std::move(file.wrong);
     for (VocObject& object : file.objects) {
       const auto category = classes.find(object.name);
       if (category == classes.end()) {
-        listing.faults.push_back(entry.annotation + ": the class \"" + object.name +
-                                 "\" is not in classes.txt");
+        listing.faults.add(entry.annotation + ": the class \"" + object.name +
+                           "\" is not in classes.txt");
         continue;
       }
       object.box.category = category->second;

@@ -126,6 +126,31 @@ TEST_CASE("image: bytes after a picture's end do no harm", "[vision]") {
   CHECK(read_image(path) == read_image(folder.file("a." + format)));
 }
 
+TEST_CASE("image: a JPEG is turned as its EXIF data say, and its header is read so too",
+          "[vision]") {
+  const test::TemporaryDirectory folder;
+  write_image(folder.file("a.jpg"), ramp(18, 40));
+  std::string bytes = contents(folder.file("a.jpg"));
+  const std::string exif(
+      "\xFF\xE1\0\x22"
+      "Exif\0\0"
+      "MM\0*\0\0\0\x08"
+      "\0\x01"                              // one entry:
+      "\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"  // orientation 6, a quarter to the right
+      "\0\0\0\0",
+      36);
+  const std::string path = folder.write("turned.jpg", bytes.insert(2, exif));
+  const Image image = read_image(path);
+  CHECK(image.height == 40);
+  CHECK(image.width == 18);
+  FileBytes file(path);
+  std::string why;
+  const auto size = probe_picture(file, &why);
+  REQUIRE(size);
+  CHECK(size->height == 40);
+  CHECK(size->width == 18);
+}
+
 TEST_CASE("image: flipped bits never crash the reader", "[vision]") {
   const test::TemporaryDirectory folder;
   const std::string format = GENERATE(as<std::string>{}, "png", "jpg", "bmp", "tif", "webp");
