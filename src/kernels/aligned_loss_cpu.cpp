@@ -34,7 +34,7 @@ void locate(const AlignedImage& image) {
 
 // The best so far, in order.
 struct Best {
-  AlignedCell* cells;
+  AlignedCell* cells = nullptr;
   Index count = 0;
 
   void offer(const AlignedCell& cell) {
@@ -66,8 +66,9 @@ void offer_cells(const AlignedImage& image,
     metrics[i] = alignment.metric;
     overlaps[i] = alignment.overlap;
   }
-  for (Index i = 0; i < count; ++i)
+  for (Index i = 0; i < count; ++i) {
     best.offer({static_cast<std::int32_t>(first_cell + i), metrics[i], overlaps[i]});
+  }
 }
 
 struct Range {
@@ -81,8 +82,9 @@ Range inside(Index cells, Index stride, float center, float size) {
   const float high = center + size / 2.0F;
   Range range{0, cells};
   while (range.first < cells && !center_inside(range.first, stride, low, high)) ++range.first;
-  while (range.last > range.first && !center_inside(range.last - 1, stride, low, high))
+  while (range.last > range.first && !center_inside(range.last - 1, stride, low, high)) {
     --range.last;
+  }
   return range;
 }
 
@@ -183,8 +185,10 @@ void add_box(const AlignedLevel& level,
   const Index plane = level.grid.cells();
   const float size = 1.0F / static_cast<float>(level.stride);
   // In cells, relative to the cell's center.
-  const Box wanted{.x = f.box.x * size - (static_cast<float>(f.cell % level.grid.width) + 0.5F),
-                   .y = f.box.y * size - (static_cast<float>(f.cell / level.grid.width) + 0.5F),
+  const Index column = f.cell % level.grid.width;
+  const Index row = f.cell / level.grid.width;
+  const Box wanted{.x = f.box.x * size - (static_cast<float>(column) + 0.5F),
+                   .y = f.box.y * size - (static_cast<float>(row) + 0.5F),
                    .width = f.box.width * size,
                    .height = f.box.height * size};
   const float distances[kSides] = {0.5F * wanted.width - wanted.x, 0.5F * wanted.height - wanted.y,

@@ -83,7 +83,7 @@ PositiveLoss positives_with(const GridLevel& level,
     const Index first = first_logit(level, p);
     const float* logits = arrays.output + first;
     float* gradient = arrays.gradient == nullptr ? nullptr : arrays.gradient + first;
-    const float* size = level.anchor_sizes + 2 * p.anchor;
+    const float* size = level.anchor_sizes + Index{2} * p.anchor;
     const AnchorBox said = AnchorBox::of({.x = logits[0],
                                           .y = logits[plane],
                                           .width = logits[2 * plane],

@@ -8,12 +8,12 @@ using Index = std::int64_t;
 
 // The kept boxes, close together.
 struct Kept {
-  float* x1;
-  float* y1;
-  float* x2;
-  float* y2;
-  float* area;
-  float* category;  // exact up to 2^24, far beyond any number of classes
+  float* x1 = nullptr;
+  float* y1 = nullptr;
+  float* x2 = nullptr;
+  float* y2 = nullptr;
+  float* area = nullptr;
+  float* category = nullptr;  // exact up to 2^24, far beyond any number of classes
   Index count = 0;
 };
 
@@ -26,21 +26,25 @@ struct Candidate {
   float category;
 };
 
+// With kept box `i`.
+inline float overlap(const Kept& kept, Index i, const Candidate& box) {
+  const float left = kept.x1[i] > box.x1 ? kept.x1[i] : box.x1;
+  const float top = kept.y1[i] > box.y1 ? kept.y1[i] : box.y1;
+  const float right = kept.x2[i] < box.x2 ? kept.x2[i] : box.x2;
+  const float bottom = kept.y2[i] < box.y2 ? kept.y2[i] : box.y2;
+  const float width = right > left ? right - left : 0.0F;
+  const float height = bottom > top ? bottom - top : 0.0F;
+  const float common = width * height;
+  return common / (kept.area[i] + box.area - common);
+}
+
 bool is_suppressed(const Kept& kept, const Candidate& box, float threshold) {
   constexpr Index kBlock = 64;  // between looks at the result
   for (Index start = 0; start < kept.count; start += kBlock) {
     const Index end = kept.count - start < kBlock ? kept.count : start + kBlock;
     std::int32_t hits = 0;
     for (Index i = start; i < end; ++i) {
-      const float left = kept.x1[i] > box.x1 ? kept.x1[i] : box.x1;
-      const float top = kept.y1[i] > box.y1 ? kept.y1[i] : box.y1;
-      const float right = kept.x2[i] < box.x2 ? kept.x2[i] : box.x2;
-      const float bottom = kept.y2[i] < box.y2 ? kept.y2[i] : box.y2;
-      const float width = right > left ? right - left : 0.0F;
-      const float height = bottom > top ? bottom - top : 0.0F;
-      const float common = width * height;
-      const float iou = common / (kept.area[i] + box.area - common);
-      hits |= static_cast<std::int32_t>(iou > threshold) &
+      hits |= static_cast<std::int32_t>(overlap(kept, i, box) > threshold) &
               static_cast<std::int32_t>(kept.category[i] == box.category);
     }
     if (hits != 0) return true;

@@ -104,8 +104,10 @@ Aligner::Assigned Aligner::strongest(const AlignedImage& image, std::int32_t cel
     const auto holds = [&level](std::int64_t at, float center, float size) {
       return kernels::center_inside(at, level.stride, center - size / 2.0F, center + size / 2.0F);
     };
-    if (!holds(column, claim.box.x, claim.box.width) || !holds(row, claim.box.y, claim.box.height))
+    if (!holds(column, claim.box.x, claim.box.width) ||
+        !holds(row, claim.box.y, claim.box.height)) {
       continue;
+    }
     const float logit =
         image.output[level.offset + (kernels::kBoxChannels + claim.category) * level.grid.cells() +
                      place];

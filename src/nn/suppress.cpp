@@ -50,8 +50,9 @@ class Candidates {
         confidence_(options.confidence),
         multi_label_(options.multi_label),
         wanted_(static_cast<std::size_t>(classes), options.classes.empty()) {
-    for (const std::int32_t category : options.classes)
+    for (const std::int32_t category : options.classes) {
       wanted_[static_cast<std::size_t>(category)] = true;
+    }
     const auto count = static_cast<std::int64_t>(rows.size()) / row_floats_;
     for (std::int64_t row = 0; row < count; ++row) look_at(row);
   }
@@ -162,8 +163,9 @@ std::vector<Detection> suppress(std::span<const float> rows,
           .keep(boxes, options.iou, options.max_detections, kept.data(), workspace.data())));
   std::vector<Detection> detections;
   detections.reserve(kept.size());
-  for (const std::int32_t i : kept)
+  for (const std::int32_t i : kept) {
     detections.push_back(candidates.detection(sorted[static_cast<std::size_t>(i)]));
+  }
   return detections;
 }
 

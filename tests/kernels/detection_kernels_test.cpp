@@ -59,8 +59,9 @@ Results run_anchors(Isa isa, const CrossEntropy& loss) {
                             .gradient = results.gradient.data()};
   const PositiveLoss part = ops.positives(level, terms, positives.data(), count, arrays);
   const double objectness = ops.objectness(level, terms, arrays);
-  for (const double value : {part.box, part.category, objectness})
+  for (const double value : {part.box, part.category, objectness}) {
     results.others.push_back(static_cast<float>(value));
+  }
   results.rows.resize(output.size());
   decode(isa).anchors(level, 8, output.data(), {results.rows.data(), level.sample_floats});
   return results;
@@ -91,8 +92,9 @@ Results run_anchor_free(Isa isa) {
   const AlignedLoss loss =
       ops.foreground(&level, {}, foreground.data(), static_cast<std::int64_t>(foreground.size()),
                      output.data(), results.gradient.data());
-  for (const double value : {categories, loss.box, loss.category, loss.dfl})
+  for (const double value : {categories, loss.box, loss.category, loss.dfl}) {
     results.others.push_back(static_cast<float>(value));
+  }
   const std::int64_t row_floats = grid.cells() * (4 + kClasses);
   results.rows.resize(static_cast<std::size_t>(2 * row_floats));
   decode(isa).distances(grid, 8, output.data(), {results.rows.data(), row_floats});

@@ -190,8 +190,9 @@ TEST_CASE("detection loss: the known cells answer for the golden boxes", "[unit]
                                  .anchors = 3,
                                  .anchor_sizes = anchors.data()};
   std::vector<kernels::TrueBox> boxes;
-  for (const Target& t : kGoldenTargets)
+  for (const Target& t : kGoldenTargets) {
     boxes.push_back({t.image, t.category, t.x, t.y, t.width, t.height});
+  }
   std::vector<kernels::Positive> found(30);
   REQUIRE(kernels::anchor_loss(isa).assign(level, 4.0F, boxes.data(), 2, found.data()) == 9);
   // Own cell, above, right: row 1 column 2, row 0 column 2, row 1 column 3; anchors in turn.

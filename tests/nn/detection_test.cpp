@@ -226,8 +226,9 @@ TEST_CASE("decode: an anchor-free box reaches its sides' mean distances from the
       REQUIRE(rows[at + 1] - rows[at + 3] / 2 == Approx(y - distance(1)).margin(1e-3));
       REQUIRE(rows[at] + rows[at + 2] / 2 == Approx(x + distance(2)).margin(1e-3));
       REQUIRE(rows[at + 1] + rows[at + 3] / 2 == Approx(y + distance(3)).margin(1e-3));
-      for (std::size_t k = 0; k < 2; ++k)
+      for (std::size_t k = 0; k < 2; ++k) {
         REQUIRE(rows[at + 4 + k] == Approx(sigmoid(output[first + (64 + k) * plane + cell])));
+      }
     }
     first += 66 * plane;
   }

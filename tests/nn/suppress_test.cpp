@@ -42,8 +42,9 @@ std::vector<int> kept(const NmsOptions& options) {
   for (const Detection& found : suppress(rows_of(kGolden), 2, false, options)) {
     for (std::size_t i = 0; i < kGolden.size(); ++i) {
       const Row& box = kGolden[i];
-      if (found == Detection{box.x1, box.y1, box.x2, box.y2, box.score, box.category})
+      if (found == Detection{box.x1, box.y1, box.x2, box.y2, box.score, box.category}) {
         indices.push_back(static_cast<int>(i));
+      }
     }
   }
   return indices;
