@@ -67,6 +67,7 @@ void draw_results(const std::string& folder, const std::string& title) {
       throw Error(ErrorCode::kCorrupt, path + " has no column " + kResultColumns[panel]);
     }
     std::vector<double> values;
+    values.reserve(table.rows.size());
     for (const std::vector<double>& row : table.rows) values.push_back(row[*column]);
     const bool numbers = std::any_of(values.begin(), values.end(),
                                      [](double value) { return std::isfinite(value); });
@@ -147,6 +148,7 @@ void draw_curves(const std::string& folder,
     throw Error(ErrorCode::kInvalidArgument, "there is no true box, so there are no curves");
   }
   std::vector<std::string> areas;
+  areas.reserve(curves.categories.size());
   for (const std::int32_t category : curves.categories) {
     areas.push_back(rounded(report.classes[static_cast<std::size_t>(category)].ap50, 3));
   }

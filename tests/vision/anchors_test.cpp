@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <vector>
 
@@ -18,13 +19,21 @@ using ps::vision::choose_anchors;
 using ps::vision::find_anchors;
 using ps::vision::fit_of;
 
-const std::vector<Anchor> kYolo = {{10, 13},  {16, 30},  {33, 23},   {30, 61},  {62, 45},
-                                   {59, 119}, {116, 90}, {156, 198}, {373, 326}};
+constexpr std::array<Anchor, 9> kYolo = {{{10, 13},
+                                          {16, 30},
+                                          {33, 23},
+                                          {30, 61},
+                                          {62, 45},
+                                          {59, 119},
+                                          {116, 90},
+                                          {156, 198},
+                                          {373, 326}}};
 
 // Boxes around some sizes, each within a tenth.
 std::vector<BoxSize> around(const std::vector<BoxSize>& sizes, std::size_t count) {
   ps::Random random(17);
   std::vector<BoxSize> boxes;
+  boxes.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     const BoxSize& size = sizes[i % sizes.size()];
     boxes.push_back({size.width * static_cast<float>(random.uniform(0.9, 1.1)),
@@ -73,6 +82,7 @@ TEST_CASE("anchors: ones that miss the boxes are found anew", "[unit]") {
 TEST_CASE("anchors: generations raise the fitness, and a seed decides them", "[unit]") {
   ps::Random random(3);
   std::vector<BoxSize> boxes;
+  boxes.reserve(400);
   for (int i = 0; i < 400; ++i) {
     boxes.push_back(
         {static_cast<float>(random.uniform(5, 300)), static_cast<float>(random.uniform(5, 300))});

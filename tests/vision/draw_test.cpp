@@ -133,6 +133,7 @@ TEST_CASE("draw: labels and detections become boxes with captions", "[unit]") {
 
 TEST_CASE("draw: a mosaic has its pictures in order, enlarged or made smaller", "[unit]") {
   std::vector<Tile> tiles;
+  tiles.reserve(5);
   for (int i = 0; i < 5; ++i) {
     tiles.push_back({filled(128, 128, static_cast<std::uint8_t>(40 * i)), {}, ""});
   }

@@ -26,6 +26,7 @@ using ps::vision::reference::random_pictures;
 
 std::vector<std::uint8_t> hits_of(const std::string& text) {
   std::vector<std::uint8_t> hits;
+  hits.reserve(text.size());
   for (const char digit : text) hits.push_back(digit == '1' ? 1 : 0);
   return hits;
 }

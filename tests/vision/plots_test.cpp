@@ -67,8 +67,9 @@ class Folder {
 };
 
 // Names that mean something to a shell, to gnuplot, or nothing at all.
-const std::vector<std::string> kNames = {"it's", "a `touch hurt` \"b\" \\", "tab\tand\nline \xFF",
-                                         "a name that is far too long"};
+std::vector<std::string> names() {
+  return {"it's", "a `touch hurt` \"b\" \\", "tab\tand\nline \xFF", "a name that is far too long"};
+}
 
 DetectionReport report() {
   DetectionScores scores(4);
@@ -108,7 +109,7 @@ TEST_CASE("plots: results of many epochs, of one, and of columns without numbers
 
 TEST_CASE("plots: curves of named classes", "[unit]") {
   const Folder folder("curves");
-  const Plotted plotted = plot_curves(folder.path(), report(), kNames);
+  const Plotted plotted = plot_curves(folder.path(), report(), names());
   INFO(plotted.reason);
   CHECK(plotted);
   for (const std::string name : {"PR_curve", "F1_curve", "P_curve", "R_curve"}) {
@@ -125,14 +126,14 @@ TEST_CASE("plots: curves of named classes", "[unit]") {
 TEST_CASE("plots: the confusion matrix, and labels", "[unit]") {
   const Folder folder("confusion");
   const DetectionReport scores = report();
-  const Plotted confusion = plot_confusion(folder.path(), scores, kNames);
+  const Plotted confusion = plot_confusion(folder.path(), scores, names());
   INFO(confusion.reason);
   CHECK(confusion);
   CHECK(folder.drawn("confusion_matrix.png", 1350, 1150));
   const std::vector<Label> labels = {{0, 0.5F, 0.5F, 0.2F, 0.3F, {}},
                                      {3, 1.0F, 0.0F, 1.0F, 1.0F, {}},
                                      {-7, std::nanf(""), 0.0F, 2.0F, -1.0F, {}}};
-  const Plotted drawn = plot_labels(folder.path(), labels, kNames);
+  const Plotted drawn = plot_labels(folder.path(), labels, names());
   INFO(drawn.reason);
   CHECK(drawn);
   CHECK(folder.drawn("labels.jpg", 1500, 1500));
@@ -150,18 +151,18 @@ TEST_CASE("plots: what cannot be drawn has a reason", "[unit]") {
   write_results(folder.path(), 0);
   reason(plot_results(folder.path(), ""), "no epoch");
   reason(plot_results(folder.path() + "/none", ""), "none");
-  reason(plot_labels(folder.path(), {}, kNames), "no label");
-  reason(plot_curves(folder.path(), DetectionScores(2).report(), kNames), "no true box");
+  reason(plot_labels(folder.path(), {}, names()), "no label");
+  reason(plot_curves(folder.path(), DetectionScores(2).report(), names()), "no true box");
   const DetectionReport scores = report();
-  reason(plot_confusion(folder.path() + "/none", scores, kNames), "cannot make the folder");
+  reason(plot_confusion(folder.path() + "/none", scores, names()), "cannot make the folder");
 
   const std::string path = std::getenv("PATH");
   ::setenv("PATH", folder.path().c_str(), 1);
-  const Plotted plotted = plot_confusion(folder.path(), scores, kNames);
+  const Plotted plotted = plot_confusion(folder.path(), scores, names());
   // One that fails says why.
   std::ofstream(folder.path() + "/gnuplot") << "#!/bin/sh\necho 'no such terminal' >&2\nexit 1\n";
   std::filesystem::permissions(folder.path() + "/gnuplot", std::filesystem::perms::owner_all);
-  const Plotted failed = plot_confusion(folder.path(), scores, kNames);
+  const Plotted failed = plot_confusion(folder.path(), scores, names());
   ::setenv("PATH", path.c_str(), 1);
   reason(plotted, "gnuplot is not installed");
   reason(failed, "no such terminal");
