@@ -2,10 +2,8 @@
 // them.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,41 +11,10 @@
 
 #include <ps/measures.h>
 #include <ps/options.h>
+#include <ps/pending.h>
+#include <ps/safetensors.h>
 
 namespace ps {
-
-// What became of a step.
-struct StepInfo {
-  std::uint64_t version =
-      0;  // least version of the weights now held; in sync mode the number of rounds
-  std::uint64_t staleness =
-      0;                      // greatest of the step's updates: version applied at - version pulled
-  double mean_staleness = 0;  // over the step's chunks: about workers - 1 where all are busy
-  float lr = 0;            // learning rate that was applied last (before a parameter group's scale)
-  bool accepted = true;    // every message was applied
-  std::uint32_t late = 0;  // messages whose round had been committed without them: not applied
-  std::uint32_t nonfinite = 0;  // messages refused whole because a value was NaN or infinite
-  std::uint32_t stale = 0;      // messages dropped because of Async::max_staleness
-  std::uint32_t skipped = 0;    // messages of a round that changed nothing (Finite::kStep)
-};
-
-// An operation under way. Every Pending ends: with a StepInfo, or with the Error that wait()
-// throws. Movable; dropping one does not cancel it.
-class Pending {
- public:
-  class State;
-  Pending() = default;
-  explicit Pending(std::shared_ptr<State> state) : state_(std::move(state)) {}
-
-  // Blocks until it is done. Throws the operation's Error, or Error(kTimeout) after `timeout`
-  // (default: cluster.wait_ms); a timed-out operation goes on and may be waited for again.
-  // REQUIRES: not default-constructed.
-  StepInfo wait(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
-  [[nodiscard]] bool done() const;
-
- private:
-  std::shared_ptr<State> state_;
-};
 
 // A handle to one named tensor of fp32 values; cheap to copy, valid as long as its Session. The
 // spans' memory belongs to ps, is laid out row-major, and stays where it is.
@@ -94,6 +61,22 @@ class Model {
   // servers, and fetches rank 0's values. Blocks until all workers have. Throws Error(kMismatch)
   // naming two workers and what differs.
   void start();
+
+  // All that training needs to go on from here: weights; the optimizer's states, "<name>#state0"
+  // and on; the moving average, "<name>#average"; the counts of updates and samples, in the
+  // metadata under "ps.". Add what the program itself has to remember to the metadata, and
+  // save() it. Blocks; weights() stay as they are. Any one worker calls it between two of
+  // its steps; in local mode every worker, and all average first, as by pull(). What each mode goes
+  // on with exactly: docs/consistency.md. Throws Error(kInvalidArgument) before start(), during a
+  // step, or with gradients put aside by accumulate(); kUnavailable for a chunk that changed while
+  // it was fetched (async and ssp, chunks of many megabytes).
+  SafetensorsFile checkpoint();
+  // start() will go on from there, with any number of workers and servers, and any chunk size.
+  // Every worker calls it with the same checkpoint, after the last add(). weights() are the
+  // checkpoint's at once. Throws Error: kInvalidArgument after start(); kMismatch naming the tensor
+  // for another model or optimizer; kCorrupt for counts that make no sense. The model is then as it
+  // was.
+  void restore(const SafetensorsFile& checkpoint);
 
   // Begins a step whose gradients leave one by one (Parameter::push_pull()) while the backward pass
   // runs. `weight` is n of the weighted mean, usually the number of samples; 0: nothing to

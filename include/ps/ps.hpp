@@ -9,6 +9,7 @@
 #include <ps/model.h>
 #include <ps/optimizers.h>
 #include <ps/options.h>
+#include <ps/pending.h>
 #include <ps/prefetch.h>
 #include <ps/safetensors.h>
 #include <ps/samples.h>

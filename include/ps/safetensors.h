@@ -42,6 +42,9 @@ struct SafetensorsFile {
 
   // Null when there is none of that name. Valid until `tensors` changes.
   [[nodiscard]] const Tensor* find(std::string_view name) const noexcept;
+
+  // save_safetensors() of all of it.
+  void save(const std::string& path) const;
 };
 
 // Reads the whole file. A file may say anything: it is checked before memory is allocated for what

@@ -17,6 +17,9 @@ struct SampleOptions {
   std::uint32_t first_epoch =
       0;  // numbers the epochs of this loop: its permutations are those of first_epoch, ...
   bool shuffle = true;
+  // Sync and local: steps of the first epoch that have been taken before (by the run that this one
+  // goes on with); Batch::step counts them. Else 0.
+  std::uint64_t first_step = 0;
 };
 
 // Sample numbers in [0, dataset_size).

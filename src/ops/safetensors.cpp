@@ -248,6 +248,12 @@ const SafetensorsFile::Tensor* SafetensorsFile::find(std::string_view name) cons
   return nullptr;
 }
 
+void SafetensorsFile::save(const std::string& path) const {
+  std::vector<NamedTensor> named;
+  for (const Tensor& tensor : tensors) named.push_back({tensor.name, tensor.shape, tensor.values});
+  save_safetensors(path, named, metadata);
+}
+
 SafetensorsFile load_safetensors(const std::string& path) {
   ops::InputFile file(path);
   std::uint64_t data_bytes = 0;

@@ -11,7 +11,10 @@ Agreement::Agreement(Needs needs, std::uint32_t workers, std::uint32_t quorum)
 
 void Agreement::arrived(std::uint32_t rank, std::uint64_t round, std::uint32_t samples) {
   if (round > round_) return;
-  if (needs_.ticket) consumed_.push_back({rank, round, samples});
+  if (needs_.ticket) {
+    consumed_.push_back({rank, round, samples});
+    heard_ += samples;
+  }
   if (round == round_ && arrived_.insert(rank).second) order_.push_back(rank);
 }
 

@@ -40,6 +40,8 @@ class Agreement {
   [[nodiscard]] const Needs& needs() const { return needs_; }
   [[nodiscard]] std::uint64_t round() const { return round_; }
 
+  // Initial values are of `round`: nothing has been agreed on before.
+  void start_at(std::uint64_t round) { round_ = round; }
   // All of rank's step for `round` is here. One for an earlier round only counts as consumed.
   void arrived(std::uint32_t rank, std::uint64_t round, std::uint32_t samples);
   // The rank takes no step for a while, or does again: a ticket does not wait for it.
@@ -47,6 +49,8 @@ class Agreement {
   void join(std::uint32_t rank) { retired_.erase(rank); }
   // A message of the rank's for the round under way was not finite; that matters if it contributes.
   void spoiled(std::uint32_t rank) { spoiled_.insert(rank); }
+  // With tickets: samples of all steps that arrived.
+  [[nodiscard]] std::uint64_t heard() const { return heard_; }
   // What to do next. Says kTicket, kGradient and kUpdate once each a round.
   Due next();
   // A part of the phase that next() has just named, to be completed and sent.
@@ -74,6 +78,7 @@ class Agreement {
   std::set<std::uint32_t> retired_;
   std::vector<std::uint32_t> order_;      // of arrival
   std::vector<wire::Consumed> consumed_;  // not told yet
+  std::uint64_t heard_ = 0;
   std::optional<wire::RoundPart::Phase> asked_;
   std::set<std::uint32_t> spoiled_;  // ranks
   std::optional<wire::RoundResult> ticket_;

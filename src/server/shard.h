@@ -143,8 +143,10 @@ class Shard final : public cluster::Core {
     std::uint64_t round_ask = 0;
     std::vector<Chunk> chunks = {};
     std::map<std::pair<std::uint32_t, std::uint64_t>, std::size_t> index =
-        {};                     // (parameter, offset) -> chunk
-    std::uint64_t samples = 0;  // consumed before the round or update under way
+        {};                                         // (parameter, offset) -> chunk
+    std::uint64_t samples = 0;                      // consumed before the round or update under way
+    std::uint64_t samples_at_start = 0;             // by the run that this one goes on with
+    std::optional<std::uint64_t> first_round = {};  // sync: of the initial values
     std::map<std::uint32_t, std::uint32_t> round_samples =
         {};  // sync: of the round under way, by rank
     std::uint64_t allocated_ask = 0;
@@ -183,7 +185,6 @@ class Shard final : public cluster::Core {
   bool has_room(const Model& model, const wire::Message& message) const;
   void process(net::Link from, wire::Message message, cluster::Outbox& out);
   std::string find_fault(const Model& model, const wire::Message& message) const;
-  void assign(Model& model, const wire::Message& message, cluster::Outbox& out);
   void push(Model& model, const wire::Message& message, Pending& pending, cluster::Outbox& out);
   std::vector<Chunk*> contribute(Model& model, const wire::Message& message, Pending& pending);
   void apply_now(Model& model, const wire::Message& message, Pending& pending);
@@ -200,6 +201,23 @@ class Shard final : public cluster::Core {
   void finish_update(Model& model, Chunk& chunk, const Memory& next, bool finite);
   static void close_round(Model& model);
   static void end_measured_round(Model& model);
+
+  // what is kept of the chunks (shard_state.cpp)
+  static bool keeps(const Model& model, std::uint32_t parameter, wire::Part part);
+  std::string find_segment_fault(const Model& model, const wire::Segment& segment) const;
+  static std::string find_assign_fault(const Model& model, const wire::Message& message);
+  void assign(Model& model, const wire::Message& message, cluster::Outbox& out);
+  static void take_part(Model& model, Chunk& chunk, wire::Part part, const Buffer& values);
+  void give(Model& model,
+            std::uint32_t rank,
+            const std::vector<wire::Segment>& segments,
+            wire::Message& message);
+  static void give_part(const Model& model,
+                        const Chunk& chunk,
+                        wire::Part part,
+                        std::span<std::byte> to);
+  static std::span<std::byte> state_of(const Chunk& chunk, wire::Part part);
+  static std::uint64_t consumed(const Model& model);
 
   // rounds that all shards agree on (shard_rounds.cpp)
   void on_round_result(const wire::RoundResult& result, cluster::Outbox& out);

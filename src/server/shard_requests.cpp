@@ -1,11 +1,9 @@
 // The shard's requests: arrival, order, answers. What they do to the weights is in
 // shard_updates.cpp.
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/planted.h"
-#include "kernels/finite.h"
 #include "server/shard.h"
 
 namespace ps::server {
@@ -185,25 +183,21 @@ void Shard::process(net::Link from, wire::Message message, cluster::Outbox& out)
 std::string Shard::find_fault(const Model& model, const wire::Message& message) const {
   if (is_push(message.header.type) && !optim::usable_weight(message.header.weight))
     return "its weight is neither 0 nor between 1e-30 and 1e30";
+  std::size_t wanted_bytes = 0;
   for (const wire::Segment& segment : message.segments) {
-    const auto at = model.index.find({segment.parameter, segment.offset});
-    if (at == model.index.end() || model.chunks[at->second].where.count != segment.count) {
-      return "parameter " + std::to_string(segment.parameter) + ", elements [" +
-             std::to_string(segment.offset) + ", +" + std::to_string(segment.count) +
-             ") is no chunk of shard " + std::to_string(options_.agent.self.index);
-    }
-    const Chunk& chunk = model.chunks[at->second];
+    if (std::string fault = find_segment_fault(model, segment); !fault.empty()) return fault;
+    wanted_bytes += segment.count * wire::element_bytes(segment.codec);
+    const Chunk& chunk = model.chunks[model.index.at({segment.parameter, segment.offset})];
     if (!is_push(message.header.type)) continue;
+    if (segment.part != wire::Part::kWeights) return "a push of something that is no gradient";
     if (!chunk.initialised) return "a push came before the initial values";
     if (segment.version > chunk.version)
       return "a push says it is based on weights that do not exist yet";
     if (model.sync && message.header.clock > chunk.version)
       return "a push is for a round that has not begun";
   }
-  if ((message.header.flags & wire::kFlagAverage) != 0 && model.options.ema.decay == 0)
-    return "no moving average of the weights is kept; set ModelOptions::ema";
-  if (message.header.type == wire::Type::kAssign && !kernels::all_finite(floats(message.payload)))
-    return "an initial value is NaN or infinite";
+  if (wanted_bytes > wire::kMaxPayloadBytes) return "it asks for more than a message can hold";
+  if (message.header.type == wire::Type::kAssign) return find_assign_fault(model, message);
   return {};
 }
 
@@ -288,26 +282,7 @@ void Shard::send_answer(net::Link to,
     message.payload = Buffer::copy_of(std::as_bytes(model->measure.sums()));
   } else if (wants_weights(request.type) && model != nullptr &&
              answer.status != wire::Status::kRefused) {
-    std::size_t bytes = 0;
-    for (const wire::Segment& segment : segments) bytes += segment.count * sizeof(float);
-    const bool average = (request.flags & wire::kFlagAverage) != 0;
-    const bool packed = segments.size() > 1 || average;  // an average is updated in place
-    const Memory memory = packed ? pool_.acquire(bytes) : Memory();
-    std::size_t position = 0;
-    for (wire::Segment segment : segments) {
-      Chunk& chunk = *find_chunk(*model, segment);
-      if (model->async.compensation != Compensation::kNone)
-        remember_pull(chunk, request.sender.index);
-      segment.bytes = static_cast<std::uint32_t>(chunk.weights.size());
-      segment.version = chunk.version + (planted(PlantedBug::kTornPull) ? 1 : 0);
-      message.segments.push_back(segment);
-      if (packed)
-        std::memcpy(memory.bytes().data() + position,
-                    (average ? chunk.average : chunk.weights).bytes().data(), chunk.weights.size());
-      position += chunk.weights.size();
-      if (!packed) message.payload = chunk.weights.buffer();
-    }
-    if (packed) message.payload = memory.buffer();
+    give(*model, request.sender.index, segments, message);
   }
   out.send(to, std::move(message));
 }

@@ -29,7 +29,7 @@ void Shard::on_round_result(const wire::RoundResult& result, cluster::Outbox& ou
   }
   if (!model->agreement.on_result(result)) return;
   agent_.settle(model->round_ask);
-  if (!norms) model->samples = result.samples;
+  if (!norms) model->samples = model->samples_at_start + result.samples;
   advance(*model, out);
 }
 

@@ -1,6 +1,5 @@
-// What requests do to the weights: initial values, rounds, updates.
+// What pushes do to the weights: rounds, updates.
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/planted.h"
@@ -8,24 +7,6 @@
 #include "server/shard.h"
 
 namespace ps::server {
-
-void Shard::assign(Model& model, const wire::Message& message, cluster::Outbox& out) {
-  std::size_t position = 0;
-  for (const wire::Segment& segment : message.segments) {
-    Chunk& chunk = *find_chunk(model, segment);
-    // A restarted rank 0 assigns again; training has gone on since.
-    if (!chunk.initialised) {
-      std::memcpy(chunk.weights.bytes().data(), message.payload.data() + position, segment.bytes);
-      chunk.initialised = true;
-      if (model.options.ema.decay > 0) {
-        chunk.average = Memory::allocate(segment.bytes);
-        std::memcpy(chunk.average.bytes().data(), chunk.weights.bytes().data(), segment.bytes);
-      }
-      wake(chunk, out);
-    }
-    position += segment.bytes;
-  }
-}
 
 void Shard::push(Model& model,
                  const wire::Message& message,

@@ -85,6 +85,7 @@ Parameter Model::add(const std::string& name,
 void Model::start() {
   if (impl_->index)
     throw Error(ErrorCode::kInvalidArgument, "model '" + impl_->name + "' was started already");
+  impl_->check_restored();
   worker::Worker::ModelSetup setup;
   setup.name = impl_->name;
   setup.options = impl_->options;
@@ -114,6 +115,7 @@ void Model::start() {
     setup.weights = travel.weights;
     setup.gradients = travel.gradients;
   }
+  impl_->start_from(setup);
   const auto slot = static_cast<std::size_t>(std::ranges::count_if(
       impl_->session->models, [](const auto& model) { return model->index.has_value(); }));
   const auto started = impl_->session->runtime->submit(
@@ -124,6 +126,7 @@ void Model::start() {
       });
   started->wait(std::nullopt);
   if (impl_->replica) impl_->replica->started();
+  impl_->restored = {};
   impl_->index = slot;
 }
 

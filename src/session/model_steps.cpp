@@ -179,12 +179,11 @@ std::shared_ptr<Pending::State> Model::Impl::exchange(const worker::StepBegin& b
       });
 }
 
-std::shared_ptr<Pending::State> Model::Impl::fetch(bool average) const {
+std::shared_ptr<Pending::State> Model::Impl::fetch(wire::Part part) const {
   return session->runtime->submit(
-      "pull()", [model = *index, average](worker::Worker& worker, worker::Ticket ticket,
-                                          TimePoint now, cluster::Outbox& out) {
-        worker.pull(ticket, model, average, now, out);
-      });
+      "pull()",
+      [model = *index, part](worker::Worker& worker, worker::Ticket ticket, TimePoint now,
+                             cluster::Outbox& out) { worker.pull(ticket, model, part, now, out); });
 }
 
 // Sums of what the workers must agree on beside their values.
@@ -270,7 +269,7 @@ Pending Model::pull_average() {
     throw Error(ErrorCode::kInvalidArgument,
                 "pull_average() of model '" + impl_->name + "', which keeps none: set options.ema");
   }
-  impl_->last = impl_->fetch(true);
+  impl_->last = impl_->fetch(wire::Part::kAverage);
   return Pending(impl_->last);
 }
 

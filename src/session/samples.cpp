@@ -39,6 +39,7 @@ class Samples::Impl {
   std::optional<std::uint64_t> first_round;
   std::uint64_t stream = 0;
 
+  void start() { step_ = options.first_step; }
   std::optional<Batch> next() { return leased ? next_leased() : next_in_lockstep(); }
 
  private:
@@ -49,7 +50,7 @@ class Samples::Impl {
     const std::uint64_t steps = per_epoch * options.epochs;
     if (first_round) {
       const std::uint64_t rounds = session->runtime->newest_version();
-      step_ = std::max(step_, rounds - std::min(rounds, *first_round));
+      step_ = std::max(step_, options.first_step + rounds - std::min(rounds, *first_round));
     }
     if (step_ >= steps) return std::nullopt;
     const auto epoch = options.first_epoch + static_cast<std::uint32_t>(step_ / per_epoch);
@@ -139,6 +140,15 @@ Samples Session::samples(std::uint64_t dataset_size, const SampleOptions& option
   impl->leased = std::ranges::any_of(impl_->models, [&](const auto& model) {
     return started(model) && !optim::has_rounds(model->options.mode);
   });
+  const std::uint64_t per_epoch = (dataset_size + options.global_batch - 1) / options.global_batch;
+  if (options.first_step > 0 && (impl->leased || options.first_step >= per_epoch)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                impl->leased
+                    ? "first_step must be 0 where workers lease their samples: go on with an epoch"
+                    : "first_step must be below the " + std::to_string(per_epoch) +
+                          " steps of an epoch, got " + std::to_string(options.first_step));
+  }
+  impl->start();
   for (const auto& model : impl_->models) {
     const auto* sync = std::get_if<Sync>(&model->options.mode);
     if (sync != nullptr && sync->backup_workers > 0)

@@ -40,6 +40,9 @@ class Model::Impl {
   // In the modes in which workers update weights of their own. Shared: what a Pending has left to
   // do may outlive the session.
   std::shared_ptr<worker::Replica> replica;
+  // What restore() was given: of no parameters if it was not called.
+  worker::Snapshot restored;
+  std::uint64_t checkpoint = 0;  // its hash, never 0 then
   std::vector<double> measured;  // the shards' sums when they were asked last
   bool in_step = false;          // begin_step() without its push_pull() yet
   double weight = 0.0;           // of that step, without what was accumulated
@@ -56,9 +59,14 @@ class Model::Impl {
   void settle(Parameter::Impl& parameter, bool touched);
   std::shared_ptr<Pending::State> end();
 
+  // What has been restored goes into `setup` and the replica. Throws unless it is of this table.
+  void check_restored() const;
+  void start_from(worker::Worker::ModelSetup& setup) const;
+  [[nodiscard]] std::vector<wire::ParameterInfo> table() const;
+
   // Replica's averaging by itself, the weights of the servers, and nothing at all.
   [[nodiscard]] std::shared_ptr<Pending::State> average() const;
-  [[nodiscard]] std::shared_ptr<Pending::State> fetch(bool average = false) const;
+  [[nodiscard]] std::shared_ptr<Pending::State> fetch(wire::Part part = wire::Part::kWeights) const;
   [[nodiscard]] std::shared_ptr<Pending::State> done_at_once() const;
 
  private:

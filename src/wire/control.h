@@ -94,6 +94,7 @@ struct Register {  // answered by a View with the model ready, or Refused
   std::string name = {};
   ModelOptions options = {};
   std::vector<ParameterInfo> parameters = {};
+  std::uint64_t checkpoint = 0;  // hash of the one that is restored, 0: none
 };
 
 struct Allocated {  // a shard has the model's memory

@@ -232,7 +232,8 @@ inline constexpr auto kFields<Join> = std::tuple(Field{"role", &Join::role},
 template <>
 inline constexpr auto kFields<Register> = std::tuple(Field{"name", &Register::name},
                                                      Field{"options", &Register::options},
-                                                     Field{"parameters", &Register::parameters});
+                                                     Field{"parameters", &Register::parameters},
+                                                     Field{"checkpoint", &Register::checkpoint});
 template <>
 inline constexpr auto kFields<Allocated> = std::tuple(Field{"model", &Allocated::model});
 template <>

@@ -43,7 +43,7 @@ constexpr std::size_t kHeaderCrc = 92;  // of [0, 92) and of everything behind t
 namespace segment_at {
 constexpr std::size_t kParameter = 0;
 constexpr std::size_t kCodec = 4;
-constexpr std::size_t kReserved = 6;  // written as 0, not looked at
+constexpr std::size_t kPart = 6;
 constexpr std::size_t kOffset = 8;
 constexpr std::size_t kCount = 16;
 constexpr std::size_t kBytes = 20;
@@ -92,10 +92,6 @@ bool known(Type type) {
 
 bool known(Role role) {
   return role == Role::kScheduler || role == Role::kServer || role == Role::kWorker;
-}
-
-std::size_t element_bytes(Codec codec) {  // 0: unknown
-  return codec == Codec::kFloat32 ? sizeof(float) : 0;
 }
 
 // Whether the payload holds the elements of the segments, or the segments only name them.
@@ -215,7 +211,7 @@ Header read_header(std::span<const std::byte> frame) {
 void write_segment(std::span<std::byte> bytes, const Segment& segment) {
   store(bytes, segment_at::kParameter, segment.parameter);
   store(bytes, segment_at::kCodec, static_cast<std::uint16_t>(segment.codec));
-  store(bytes, segment_at::kReserved, std::uint16_t{0});
+  store(bytes, segment_at::kPart, static_cast<std::uint16_t>(segment.part));
   store(bytes, segment_at::kOffset, segment.offset);
   store(bytes, segment_at::kCount, segment.count);
   store(bytes, segment_at::kBytes, segment.bytes);
@@ -226,6 +222,7 @@ Segment read_segment(std::span<const std::byte> bytes) {
   Segment segment;
   segment.parameter = load<std::uint32_t>(bytes, segment_at::kParameter);
   segment.codec = static_cast<Codec>(load<std::uint16_t>(bytes, segment_at::kCodec));
+  segment.part = static_cast<Part>(load<std::uint16_t>(bytes, segment_at::kPart));
   segment.offset = load<std::uint64_t>(bytes, segment_at::kOffset);
   segment.count = load<std::uint32_t>(bytes, segment_at::kCount);
   segment.bytes = load<std::uint32_t>(bytes, segment_at::kBytes);
@@ -275,6 +272,16 @@ std::optional<DecodeError> check_lengths(std::span<const std::byte> frame,
 }
 
 }  // namespace
+
+std::size_t element_bytes(Codec codec) noexcept {
+  switch (codec) {
+    case Codec::kFloat32:
+      return sizeof(float);
+    case Codec::kUint64:
+      return sizeof(std::uint64_t);
+  }
+  return 0;
+}
 
 std::vector<std::byte> encode_header(const Message& message, bool payload_checksum) {
   const std::span<const Segment> segments = message.segments;

@@ -17,7 +17,7 @@ namespace ps::wire {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x31575350;  // "PSW1"
 inline constexpr std::uint8_t kMajor = 1;
-inline constexpr std::uint8_t kMinor = 0;
+inline constexpr std::uint8_t kMinor = 1;
 inline constexpr std::size_t kHeaderBytes = 96;
 inline constexpr std::size_t kSegmentBytes = 32;
 inline constexpr std::size_t kMaxSegments = 2048;
@@ -65,12 +65,28 @@ inline constexpr std::uint8_t kFlagReceipt =
     16;  // answer kWorking at once if the request has to wait
 inline constexpr std::uint8_t kFlagRetire =
     32;  // push without segments: this worker takes no step for a while and holds nobody back
-inline constexpr std::uint8_t kFlagAverage = 64;  // pull: the moving average (ModelOptions::ema)
 inline constexpr std::uint8_t kFlagMeasures =
     128;  // pull without segments: the sums that the shard has measured, as doubles
 inline constexpr std::uint8_t kFlagFinite = 4;  // the sender saw only finite values in this step
 
-enum class Codec : std::uint16_t { kFloat32 = 0 };
+enum class Codec : std::uint16_t { kFloat32 = 0, kUint64 = 1 };
+
+std::size_t element_bytes(Codec codec) noexcept;  // 0: unknown
+
+// Which of the things that a shard keeps of a chunk: of as many elements as it has weights, but for
+// the counters. A push knows weights alone.
+enum class Part : std::uint16_t {
+  kWeights = 0,
+  kAverage = 1,     // the moving average (ModelOptions::ema)
+  kMeanSquare = 2,  // of adaptive compensation
+  kCounters = 3,    // kUint64: the optimizer's updates of it, the samples that the model consumed
+  kState = 16,      // and on: the optimizer's states, one after the other
+};
+inline constexpr std::uint32_t kCounterCount = 2;
+
+constexpr Part state_part(std::size_t i) noexcept {
+  return static_cast<Part>(static_cast<std::size_t>(Part::kState) + i);
+}
 
 // Who sent it.
 enum class Role : std::uint8_t { kScheduler = 1, kServer = 2, kWorker = 3 };
@@ -84,6 +100,7 @@ struct Sender {
 struct Segment {
   std::uint32_t parameter = 0;
   Codec codec = Codec::kFloat32;
+  Part part = Part::kWeights;
   std::uint64_t offset = 0;   // first element
   std::uint32_t count = 0;    // elements
   std::uint32_t bytes = 0;    // in the payload, where segments follow each other without gaps
@@ -147,9 +164,9 @@ const char* to_string(Type type) noexcept;
 // The first frame; the second is message.payload itself. Sets kFlagPayloadCrc and the checksum when
 // asked. REQUIRES: segments within kMaxSegments, payload within kMaxPayloadBytes, the sum of
 // segment bytes equal to the payload's (kReply and kControl without segments may carry any
-// payload). Each segment has bytes = count * 4 in kPush, kPushPull, kAssign and in a kReply with a
-// payload, and bytes = 0 in kPull, kQuery and a kReply without one; kControl has no segments.
-// weight is finite and not negative.
+// payload). Each segment has bytes = count times its codec's in kPush, kPushPull, kAssign and in a
+// kReply with a payload, and bytes = 0 in kPull, kQuery and a kReply without one; kControl has no
+// segments. weight is finite and not negative.
 std::vector<std::byte> encode_header(const Message& message, bool payload_checksum);
 
 // Checks everything that can be checked without a model: never throws, never reads past the frames,

@@ -89,7 +89,12 @@ std::string difference(const Register& first, const Register& second) {
              parameter_difference(first.parameters[i], second.parameters[i]);
     }
   }
-  if (first.parameters.size() == second.parameters.size()) return {};
+  if (first.parameters.size() == second.parameters.size()) {
+    if (first.checkpoint == second.checkpoint) return {};
+    if (first.checkpoint == 0) return "a checkpoint is restored only here";
+    if (second.checkpoint == 0) return "a checkpoint is restored only there";
+    return "another checkpoint is restored there than here";
+  }
   const bool more_there = first.parameters.size() > common;
   const ParameterInfo& extra = (more_there ? first : second).parameters[common];
   return "parameter " + std::to_string(common) + " '" + extra.name + "' only " +

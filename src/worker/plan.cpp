@@ -13,7 +13,7 @@ std::size_t bucket_bytes(std::uint64_t chunk_bytes) {
   return std::max<std::size_t>(static_cast<std::size_t>(chunk_bytes), kSmallestBucketBytes);
 }
 
-std::optional<std::uint32_t> Plan::find(const wire::Segment& segment) const {
+std::optional<std::uint32_t> Plan::find_at(const wire::Segment& segment) const {
   if (segment.parameter + std::size_t{1} >= first_chunk.size()) return std::nullopt;
   const std::uint32_t begin = first_chunk[segment.parameter];
   const std::uint32_t end = first_chunk[segment.parameter + 1];
@@ -21,8 +21,13 @@ std::optional<std::uint32_t> Plan::find(const wire::Segment& segment) const {
   const std::uint64_t index = segment.offset / chunks[begin].count;
   if (index >= end - begin) return std::nullopt;
   const auto at = begin + static_cast<std::uint32_t>(index);
-  if (chunks[at].offset != segment.offset || chunks[at].count != segment.count) return std::nullopt;
+  if (chunks[at].offset != segment.offset) return std::nullopt;
   return at;
+}
+
+std::optional<std::uint32_t> Plan::find(const wire::Segment& segment) const {
+  const auto at = find_at(segment);
+  return at && chunks[*at].count == segment.count ? at : std::nullopt;
 }
 
 Plan make_plan(const wire::ModelInfo& model, std::uint32_t shards) {

@@ -27,6 +27,8 @@ struct Plan {
   std::vector<std::vector<std::uint32_t>> buckets_of_parameter;
   std::vector<std::uint32_t> buckets_of_shard;  // how many
 
+  // The chunk that starts there, if there is one.
+  [[nodiscard]] std::optional<std::uint32_t> find_at(const wire::Segment& segment) const;
   // The chunk that starts exactly there, if there is one with that count.
   [[nodiscard]] std::optional<std::uint32_t> find(const wire::Segment& segment) const;
 };

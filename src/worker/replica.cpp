@@ -103,6 +103,47 @@ void Replica::started() {
   }
 }
 
+Snapshot Replica::snapshot() const {
+  Snapshot snapshot;
+  snapshot.samples = agreed_samples_;
+  for (const Part& part : parts_) {
+    Snapshot::Parameter parameter;
+    const Memory& weights = part.tensor.weights;
+    const auto add = [&](wire::Part which, std::span<const float> values) {
+      const Memory memory = Memory::allocate(weights.size());
+      std::ranges::copy(values, memory.as<float>().begin());
+      parameter.parts.emplace(which, memory);
+    };
+    add(wire::Part::kWeights, weights.as<const float>());
+    const auto states = part.state.floats.as<const float>();
+    const std::size_t size = weights.size() / sizeof(float);
+    for (std::size_t i = 0; i * size < states.size(); ++i)
+      add(wire::state_part(i), states.subspan(i * size, size));
+    parameter.counts = {{.offset = 0, .version = version_, .updates = part.state.updates}};
+    snapshot.parameters.push_back(std::move(parameter));
+  }
+  return snapshot;
+}
+
+void Replica::restore(const Snapshot& snapshot) {
+  PS_ASSERT(snapshot.parameters.size() == parts_.size(), "a snapshot of this model's table");
+  agreed_samples_ = snapshot.samples;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const Snapshot::Parameter& from = snapshot.parameters[i];
+    Part& part = parts_[i];
+    const std::size_t size = part.tensor.weights.size() / sizeof(float);
+    const auto counts = counts_of(from.counts, 0, size);
+    version_ = std::max(version_, counts.version);
+    part.state.updates = counts.updates;
+    const auto states = part.state.floats.as<float>();
+    for (std::size_t k = 0; k * size < states.size(); ++k) {
+      const auto found = from.parts.find(wire::state_part(k));
+      if (found == from.parts.end()) continue;
+      std::ranges::copy(found->second.as<const float>(), states.subspan(k * size).begin());
+    }
+  }
+}
+
 void Replica::reset(Part& part) const {
   std::ranges::fill(part.state.floats.as<float>(), 0.0F);
   part.state.updates = 0;

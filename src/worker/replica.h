@@ -24,6 +24,7 @@
 #include "optim/groups.h"
 #include "optim/optimizer.h"
 #include "wire/control.h"
+#include "worker/snapshot.h"
 #include "worker/step.h"
 
 namespace ps::worker {
@@ -53,6 +54,12 @@ class Replica {
 
   [[nodiscard]] Kind kind() const { return kind_; }
   [[nodiscard]] const Travel& travel() const { return travel_; }
+  // All that training needs to go on, at an instant when every rank has the same. REQUIRES: not
+  // kElastic, and !differs().
+  [[nodiscard]] Snapshot snapshot() const;
+  // Goes on from there; before started(). A part that is not there starts at 0. REQUIRES: a
+  // snapshot of as many tensors, of their sizes.
+  void restore(const Snapshot& snapshot);
   // Rank 0's initial values have arrived in travel().weights.
   void started();
 

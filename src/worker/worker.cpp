@@ -148,8 +148,9 @@ std::size_t Worker::add_model(Ticket ticket,
   if (failed_) {
     check_failure(now, out);
   } else {
-    added.register_ask = agent_.ask(
-        wire::Register{added.setup.name, added.setup.options, added.setup.parameters}, now, out);
+    added.register_ask = agent_.ask(wire::Register{added.setup.name, added.setup.options,
+                                                   added.setup.parameters, added.setup.checkpoint},
+                                    now, out);
     on_view(now, out);
   }
   return models_.size() - 1;

@@ -26,6 +26,7 @@
 #include "cluster/core.h"
 #include "worker/plan.h"
 #include "worker/request_table.h"
+#include "worker/snapshot.h"
 #include "worker/step.h"
 
 namespace ps::worker {
@@ -38,6 +39,7 @@ struct Outcome {
   StepResult step;             // add_model, end_step, pull
   std::vector<double> values;  // collective
   wire::LeaseGrant lease;      // lease
+  Snapshot snapshot;           // save
 };
 
 class Events {
@@ -65,6 +67,10 @@ class Worker final : public cluster::Core {
     std::vector<Memory>
         weights;  // fp32, one per parameter; rank 0's contents are the initial values
     std::vector<Memory> gradients;  // likewise; for kAverage the values to average
+    // What else to start with than the weights; rank 0's too, and of no parameters if it is
+    // nothing.
+    Snapshot initial = {};
+    std::uint64_t checkpoint = 0;  // tells it from another one; equal on all workers
   };
 
   Worker(Options options, Events& events);
@@ -82,7 +88,11 @@ class Worker final : public cluster::Core {
   void end_step(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
   // The shards' sums of what they measure, in Outcome::values.
   void measures(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
-  void pull(Ticket ticket, std::size_t model, bool average, TimePoint now, cluster::Outbox& out);
+  // Brings the weights, or their moving average, to where the user reads weights.
+  void pull(Ticket ticket, std::size_t model, wire::Part part, TimePoint now, cluster::Outbox& out);
+  // All that the shards keep of the model, in Outcome::snapshot: of each chunk what it has at one
+  // moment.
+  void save(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
   // Sum over the ranks; empty for a barrier. In ssp mode a worker that waits here holds nobody
   // back; when it comes back it has the others' clock and fresh weights.
   void collective(Ticket ticket, std::vector<double> values, TimePoint now, cluster::Outbox& out);
@@ -128,6 +138,8 @@ class Worker final : public cluster::Core {
     Ticket ticket = 0;  // of add_model or pull
     std::uint64_t register_ask = 0;
     std::uint64_t outstanding = 0;  // requests of add_model, pull or the step
+    std::optional<Snapshot> saving;
+    bool torn = false;  // what came of a chunk for it is of two versions
     Step step;
     bool retired = false;     // from the shards' minimum clock, until the next step
     bool rejoin = false;      // the pull under way asks where to start
@@ -153,6 +165,7 @@ class Worker final : public cluster::Core {
                       cluster::Outbox& out);
   void on_reply(std::size_t shard, const wire::Message& reply, TimePoint now, cluster::Outbox& out);
   bool take_weights(Model& model, const wire::Message& reply);
+  static bool take_parts(Model& model, const wire::Message& request, const wire::Message& reply);
   void on_answered(Model& model,
                    const wire::Message& request,
                    const wire::Message& reply,
@@ -164,7 +177,17 @@ class Worker final : public cluster::Core {
   void on_all_answered(std::size_t index, TimePoint now, cluster::Outbox& out);
 
   void assign_all(std::size_t index, TimePoint now, cluster::Outbox& out);
-  void pull_all(std::size_t index, std::uint8_t flags, TimePoint now, cluster::Outbox& out);
+  void pull_all(std::size_t index,
+                std::uint8_t flags,
+                TimePoint now,
+                cluster::Outbox& out,
+                wire::Part part = wire::Part::kWeights);
+  // Every part of the bucket's chunks: to be asked for, or with initial values.
+  std::vector<wire::Message> make_whole(std::size_t index, wire::Type type, const Bucket& bucket);
+  static std::vector<wire::Segment> segments_of(const Model& model,
+                                                std::uint32_t chunk,
+                                                bool carried);
+  Buffer initial_values(const Model& model, const std::vector<wire::Segment>& segments);
   void retire(TimePoint now, cluster::Outbox& out);
   void come_back(Ticket ticket, std::vector<double> values, TimePoint now, cluster::Outbox& out);
   void finish_collectives();

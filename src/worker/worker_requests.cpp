@@ -157,8 +157,11 @@ void Worker::on_answered(Model& model,
   if (model.rejoin) model.clock = std::max(model.clock, reply.header.clock);
   const bool wants_weights =
       request.header.type == wire::Type::kPull || request.header.type == wire::Type::kPushPull;
-  if (wants_weights &&
-      !(reply.segments.size() == request.segments.size() && take_weights(model, reply))) {
+  if (!wants_weights) return;
+  const bool whole = reply.segments.size() == request.segments.size();
+  const bool right = model.saving ? whole && take_parts(model, request, reply)
+                                  : whole && take_weights(model, reply);
+  if (!right) {
     fail(ErrorCode::kInternal, "a shard answered with other weights than it was asked for", now,
          out);
   }
@@ -196,7 +199,10 @@ bool Worker::catch_up(std::size_t index, TimePoint now, cluster::Outbox& out) {
 // Every request of what was going on has its answer: the next thing happens.
 void Worker::on_all_answered(std::size_t index, TimePoint now, cluster::Outbox& out) {
   Model& model = *models_[index];
-  if (model.state == Model::State::kAssigning) return pull_all(index, wire::kFlagJoin, now, out);
+  if (model.state == Model::State::kAssigning) {
+    model.setup.initial = {};  // the shards have it
+    return pull_all(index, wire::kFlagJoin, now, out);
+  }
   if (model.step.active() && !model.step.all_left()) return;
   const bool sync = optim::has_rounds(model.setup.options.mode);
   if (sync && catch_up(index, now, out)) return;
@@ -217,6 +223,14 @@ void Worker::on_all_answered(std::size_t index, TimePoint now, cluster::Outbox& 
   Outcome outcome;
   outcome.step = result;
   outcome.values = std::exchange(model.measured, {});
+  if (model.saving) outcome.snapshot = *std::exchange(model.saving, std::nullopt);
+  if (std::exchange(model.torn, false)) {
+    outcome.failure = cluster::Failure{
+        ErrorCode::kUnavailable,
+        "a chunk of model '" + model.setup.name +
+            "' does not fit one message with all that is kept of it, and changed between two: let "
+            "all workers wait in barrier(), or take a smaller chunk_bytes"};
+  }
   finish(ticket, std::move(outcome));
 }
 

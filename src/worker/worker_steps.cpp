@@ -87,11 +87,11 @@ void Worker::clip(Model& model) {
 }
 
 void Worker::pull(
-    Ticket ticket, std::size_t index, bool average, TimePoint now, cluster::Outbox& out) {
+    Ticket ticket, std::size_t index, wire::Part part, TimePoint now, cluster::Outbox& out) {
   open_.insert(ticket);
   if (failed_) return check_failure(now, out);
   models_[index]->ticket = ticket;
-  pull_all(index, average ? wire::kFlagAverage : 0, now, out);
+  pull_all(index, 0, now, out, part);
 }
 
 void Worker::measures(Ticket ticket, std::size_t index, TimePoint now, cluster::Outbox& out) {
@@ -192,8 +192,11 @@ wire::Message Worker::make_message(
       continue;
     chunks.push_back(at);
     const auto bytes = payload ? static_cast<std::uint32_t>(chunk.count * sizeof(float)) : 0U;
-    message.segments.push_back({chunk.parameter, wire::Codec::kFloat32, chunk.offset, chunk.count,
-                                bytes, model.versions[at]});
+    message.segments.push_back({.parameter = chunk.parameter,
+                                .offset = chunk.offset,
+                                .count = chunk.count,
+                                .bytes = bytes,
+                                .version = model.versions[at]});
   }
   if (payload) {
     message.payload =
@@ -224,34 +227,6 @@ Buffer Worker::gather(const std::vector<Memory>& source,
     position += from.size();
   }
   return packed.buffer();
-}
-
-// --- whole-model requests
-// ------------------------------------------------------------------------------------
-
-void Worker::assign_all(std::size_t index, TimePoint now, cluster::Outbox& out) {
-  Model& model = *models_[index];
-  model.state = Model::State::kAssigning;
-  for (const Bucket& bucket : model.plan.buckets) {
-    wire::Message message = make_message(index, wire::Type::kAssign, bucket, Which::kAll, true);
-    const std::size_t credit = message.payload.size();
-    request(index, bucket.shard, std::move(message), credit, now, out);
-  }
-  if (model.plan.buckets.empty()) on_all_answered(index, now, out);
-}
-
-void Worker::pull_all(std::size_t index, std::uint8_t flags, TimePoint now, cluster::Outbox& out) {
-  Model& model = *models_[index];
-  const bool join = (flags & wire::kFlagJoin) != 0;
-  if (model.state != Model::State::kReady || join) model.state = Model::State::kPulling;
-  model.rejoin = join;
-  for (const Bucket& bucket : model.plan.buckets) {
-    wire::Message message = make_message(index, wire::Type::kPull, bucket, Which::kAll, false);
-    message.header.flags = flags;
-    message.header.clock = std::max(model.clock, model.wanted);
-    request(index, bucket.shard, std::move(message), 0, now, out);
-  }
-  if (model.plan.buckets.empty()) on_all_answered(index, now, out);
 }
 
 // In ssp mode a worker that takes no step for a while must not hold back the others, and with

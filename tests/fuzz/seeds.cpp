@@ -52,6 +52,7 @@ Seeds header_seeds() {
       {"push", framed(samples::push(), true, true)},
       {"push_unsigned", framed(samples::push(), true, false)},
       {"pull", framed(pull(), false, true)},
+      {"restoring", framed(samples::restoring(), true, true)},
       {"reply", framed(samples::reply(), false, true)},
       {"reply_refused", framed(refusal(), true, true)},
       {"control", framed(samples::heartbeat(), false, true)},

@@ -102,7 +102,7 @@ void SimUser::on_outcome(const worker::Outcome& outcome, const Context& at) {
       return compute(at);
     case State::kLastMeeting:
       state_ = State::kPulling;
-      return at.core.pull(next_ticket(), 0, false, at.now, at.out);
+      return at.core.pull(next_ticket(), 0, wire::Part::kWeights, at.now, at.out);
     case State::kPulling:
       keep_weights();
       record_.final_version = outcome.step.version;

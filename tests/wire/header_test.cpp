@@ -14,12 +14,12 @@ using Code = DecodeError::Code;
 using samples::Bytes;
 
 constexpr const char* kPushFrame =
-    "50 53 57 31 01 00 01 07 ef cd ab 89 67 45 23 01 "
+    "50 53 57 31 01 01 01 07 ef cd ab 89 67 45 23 01 "
     "10 32 54 76 98 ba dc fe 03 00 00 00 02 00 00 03 "
     "05 00 00 00 07 00 00 00 01 00 00 00 20 00 00 00 "
     "29 00 00 00 00 00 00 00 28 00 00 00 00 00 00 00 "
     "0c 00 00 00 00 00 00 00 00 00 00 00 00 00 40 40 "
-    "02 00 00 00 14 00 00 00 73 8a 57 e4 63 63 f7 4f "
+    "02 00 00 00 14 00 00 00 73 8a 57 e4 d6 11 03 21 "
     "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 "
     "03 00 00 00 0c 00 00 00 0b 00 00 00 00 00 00 00 "
     "04 00 00 00 00 00 00 00 00 04 00 00 00 00 00 00 "
@@ -28,22 +28,22 @@ constexpr const char* kPushPayload =
     "00 00 80 3f 00 00 00 c0 00 00 00 3f 00 00 40 40 "
     "00 00 80 3e ";
 constexpr const char* kReplyFrame =
-    "50 53 57 31 01 00 10 00 ef cd ab 89 67 45 23 01 "
+    "50 53 57 31 01 01 10 00 ef cd ab 89 67 45 23 01 "
     "10 32 54 76 98 ba dc fe 03 00 00 00 01 00 00 02 "
     "01 00 00 00 07 00 00 00 01 00 00 00 03 00 00 00 "
     "29 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 "
     "0c 00 00 00 00 00 00 00 00 00 00 00 00 00 c0 3f "
-    "01 00 00 00 08 00 00 00 00 00 00 00 d9 63 f4 90 "
+    "01 00 00 00 08 00 00 00 00 00 00 00 64 eb aa 96 "
     "04 00 00 00 00 00 00 00 00 04 00 00 00 00 00 00 "
     "02 00 00 00 08 00 00 00 0c 00 00 00 00 00 00 00 ";
 constexpr const char* kReplyPayload = "00 00 40 3f 00 00 c0 bf ";
 constexpr const char* kHeartbeatFrame =
-    "50 53 57 31 01 00 20 00 ef cd ab 89 67 45 23 01 "
+    "50 53 57 31 01 01 20 00 ef cd ab 89 67 45 23 01 "
     "10 32 54 76 98 ba dc fe 00 00 00 00 02 00 00 03 "
     "05 00 00 00 07 00 00 00 00 00 00 00 00 00 00 00 "
     "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 "
     "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 "
-    "00 00 00 00 2d 00 00 00 00 00 00 00 78 d6 78 86 ";
+    "00 00 00 00 2d 00 00 00 00 00 00 00 af c5 33 8a ";
 constexpr const char* kHeartbeatPayload =
     "84 a4 6b 69 6e 64 a9 68 65 61 72 74 62 65 61 74 "
     "a5 70 68 61 73 65 a4 70 75 73 68 a8 72 65 76 69 "
@@ -180,10 +180,7 @@ TEST_CASE("header: a newer minor version is read, and its unknown bits are kept"
   Message message = samples::push();
   message.header.minor = 9;
   message.header.flags = 0xF0;
-  Bytes frame = encode_header(message, false);
-  frame[kHeaderBytes + 6] = std::byte{0x55};  // reserved
-  samples::sign(frame, message.payload.bytes());
-  check_same(decoded(frame, message.payload), message);
+  check_same(decoded(encode_header(message, false), message.payload), message);
 }
 
 TEST_CASE("header: unknown types, statuses, roles and impossible weights are refused", "[unit]") {
@@ -219,10 +216,21 @@ TEST_CASE("header: lengths that do not agree are refused", "[unit]") {
               84, kMaxPayloadBytes, kMaxPayloadBytes + 1);
 }
 
+TEST_CASE("header: a segment says which part of a chunk it is, and of what numbers", "[unit]") {
+  const Message message = samples::restoring();
+  const Bytes frame = encode_header(message, false);
+  CHECK(frame[kHeaderBytes + 4] == std::byte{1});
+  CHECK(frame[kHeaderBytes + 6] == std::byte{3});
+  CHECK(frame[kHeaderBytes + kSegmentBytes + 6] == std::byte{17});
+  check_same(decoded(frame, message.payload), message);
+}
+
 TEST_CASE("header: segments that do not fit are refused", "[unit]") {
   const Message push = samples::push();
   constexpr std::size_t kSecond = kHeaderBytes + kSegmentBytes;
-  check_error(after_byte(push, kSecond + 4, 1), Code::kSegment, kSecond + 4, 0, 1);
+  check_error(after_byte(push, kSecond + 4, 2), Code::kSegment, kSecond + 4, 0, 2);
+  // Elements of 8 bytes.
+  check_error(after_byte(push, kSecond + 4, 1), Code::kSegment, kSecond + 20, 16, 8);
   check_error(after_byte(push, kSecond + 16, 0), Code::kSegment, kSecond + 16, 1, 0);
   check_error(after_byte(push, kSecond + 16, 3), Code::kSegment, kSecond + 20, 12, 8);
   check_error(after_byte(push, kSecond + 20, 12), Code::kSegment, kSecond + 20, 8, 12);

@@ -47,6 +47,12 @@ TEST_CASE("register: differing options are told with both values", "[unit]") {
   CHECK(changed([](Register& r) { r.options.chunk_bytes = 0; }) == "chunk_bytes 65536 / 0");
 }
 
+TEST_CASE("register: workers that go on from different checkpoints are told apart", "[unit]") {
+  CHECK(changed([](Register& r) { r.checkpoint = 0; }) == "a checkpoint is restored only there");
+  CHECK(changed([](Register& r) { ++r.checkpoint; }) ==
+        "another checkpoint is restored there than here");
+}
+
 TEST_CASE("register: two learning rates that print alike are still told apart", "[unit]") {
   const std::string text = changed(
       [](Register& r) { std::get<Sgd>(r.options.optimizer).lr = std::nextafter(0.1F, 1.0F); });

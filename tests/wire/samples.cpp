@@ -23,7 +23,10 @@ Segment random_segment(Random& random, bool carried) {
   segment.offset = random.next_u64() >> random.below(64);
   segment.count = 1 + static_cast<std::uint32_t>(random.below(40));
   if (segment.offset > UINT64_MAX - segment.count) segment.offset = UINT64_MAX - segment.count;
-  segment.bytes = carried ? segment.count * 4 : 0;
+  segment.codec = random.chance(0.8) ? Codec::kFloat32 : Codec::kUint64;
+  segment.part = static_cast<Part>(random.next_u32());
+  const auto bytes = static_cast<std::uint32_t>(segment.count * element_bytes(segment.codec));
+  segment.bytes = carried ? bytes : 0;
   segment.version = random.next_u64();
   return segment;
 }
@@ -81,6 +84,26 @@ Message push() {
   message.segments = {{.parameter = 0, .offset = 0, .count = 3, .bytes = 12, .version = 11},
                       {.parameter = 4, .offset = 1024, .count = 2, .bytes = 8, .version = 11}};
   message.payload = floats({1.0F, -2.0F, 0.5F, 3.0F, 0.25F});
+  return message;
+}
+
+Message restoring() {
+  Message message = push();
+  message.header.type = Type::kAssign;
+  message.header.flags = 0;
+  message.header.weight = 0;
+  message.segments = {{.codec = Codec::kUint64,
+                       .part = Part::kCounters,
+                       .count = kCounterCount,
+                       .bytes = 16,
+                       .version = 12},
+                      {.part = state_part(1), .count = 2, .bytes = 8, .version = 12},
+                      {.count = 2, .bytes = 8, .version = 12}};
+  std::vector<std::uint64_t> counters{12, 384};
+  std::vector<std::byte> payload(32);
+  std::memcpy(payload.data(), counters.data(), 16);
+  std::memcpy(payload.data() + 16, std::vector<float>{0.5F, 0.25F, 1.0F, -2.0F}.data(), 16);
+  message.payload = Buffer::copy_of(payload);
   return message;
 }
 
@@ -181,6 +204,7 @@ Register registration() {
   registration.parameters = {{"fc.weight", {784, 10}, ParameterKind::kTrained},
                              {"bn.mean", {10}, ParameterKind::kAverage},
                              {"scale", {}, ParameterKind::kTrained}};
+  registration.checkpoint = 0x8000000000000003;
   return registration;
 }
 
@@ -240,7 +264,8 @@ std::vector<ControlSample> control_samples() {
              "ema": {"decay": 0.5, "tau": 100.0}, "measure": true, "chunk_bytes": 65536},
            "parameters": [{"name": "fc.weight", "shape": [784, 10], "kind": "trained"},
                           {"name": "bn.mean", "shape": [10], "kind": "average"},
-                          {"name": "scale", "shape": [], "kind": "trained"}]})"},
+                          {"name": "scale", "shape": [], "kind": "trained"}],
+           "checkpoint": 9223372036854775811})"},
       {Allocated{9}, R"({"kind": "allocated", "model": 9})"},
       {Heartbeat{5, 6, "pull"},
        R"({"kind": "heartbeat", "revision": 5, "step": 6, "phase": "pull"})"},

@@ -26,6 +26,9 @@ Message push();       // two segments; encoded with a payload checksum
 Message reply();      // one segment; without
 Message heartbeat();  // a control message; without
 
+// An assign of three parts of one chunk.
+Message restoring();
+
 // A valid message of any type.
 Message random_message(Random& random);
 

@@ -228,7 +228,8 @@ TEST_CASE("worker: every operation ends, also those of a worker that has failed"
   CHECK_THAT(bench.failure(barrier), Catch::Contains("no such chunk"));
   CHECK(bench.worker.finished());
   CHECK(bench.driver.controls<wire::Leave>().size() == 1);  // everybody is told
-  bench.worker.pull(++bench.last_ticket, model, false, bench.driver.now, bench.driver.out);
+  bench.worker.pull(++bench.last_ticket, model, wire::Part::kWeights, bench.driver.now,
+                    bench.driver.out);
   CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("no such chunk"));
   bench.worker.lease(++bench.last_ticket, {}, bench.driver.now, bench.driver.out);
   CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("no such chunk"));
@@ -378,6 +379,60 @@ TEST_CASE("worker: leaves when the scheduler says so", "[unit]") {
   CHECK(bench.worker.finished());
   REQUIRE(bench.driver.controls<wire::Heartbeat>().size() == 1);  // it knows
   CHECK(bench.driver.controls<wire::Heartbeat>()[0].second.revision == bench.view.revision);
+}
+
+TEST_CASE("worker: a snapshot takes exactly what it asked for", "[unit]") {
+  Bench bench;
+  const auto model = bench.add_model("m", Sync{});
+  bench.weights[0].as<float>()[0] = 5;
+  bench.worker.save(++bench.last_ticket, model, bench.driver.now, bench.driver.out);
+  bench.driver.collect();
+  const auto sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  REQUIRE(sent[0].segments.size() == 2);
+  CHECK(sent[0].segments[0].part == wire::Part::kCounters);
+  CHECK(sent[0].segments[1].part == wire::Part::kWeights);
+  auto reply = bench.reply_to(sent[0]);
+  reply.segments[0].bytes = 16;
+  for (auto& segment : reply.segments) segment.version = 9;
+  const Memory memory = Memory::allocate(32);
+  memory.as<std::uint64_t>()[0] = 7;
+  memory.as<std::uint64_t>()[1] = 70;
+  memory.as<float>()[4] = 2;
+  reply.payload = memory.buffer();
+  SECTION("whole") {
+    bench.driver.receive(kShard0, reply);
+    const Outcome& outcome = bench.done.outcomes.at(bench.last_ticket);
+    REQUIRE_FALSE(outcome.failure);
+    const Snapshot& snapshot = outcome.snapshot;
+    REQUIRE(snapshot.parameters.size() == 1);
+    CHECK(snapshot.samples == 70);
+    CHECK(snapshot.parameters[0].counts == std::vector<Snapshot::Counts>{{0, 9, 7}});
+    CHECK(snapshot.parameters[0].parts.at(wire::Part::kWeights).as<float>()[0] == 2);
+    CHECK(bench.weights[0].as<float>()[0] == 5);  // the user's stay as they are
+    CHECK(bench.ended(bench.step(model)) == false);
+  }
+  SECTION("another part") {
+    reply.segments[1].part = wire::Part::kAverage;
+    bench.driver.receive(kShard0, reply);
+    CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("than it was asked for"));
+  }
+  SECTION("elsewhere") {
+    reply.segments[1].offset = 4;
+    bench.driver.receive(kShard0, reply);
+    CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("than it was asked for"));
+  }
+  SECTION("less") {
+    reply.segments.pop_back();
+    reply.payload = memory.buffer(0, 16);
+    bench.driver.receive(kShard0, reply);
+    CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("than it was asked for"));
+  }
+  SECTION("of two versions") {
+    reply.segments[1].version = 10;
+    bench.driver.receive(kShard0, reply);
+    CHECK_THAT(bench.failure(bench.last_ticket), Catch::Contains("changed between two"));
+  }
 }
 
 }  // namespace ps::worker
