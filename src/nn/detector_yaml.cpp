@@ -23,7 +23,8 @@ void write_row(std::ostream& out, const DetectorRow& row) {
   out << "  - [";
   write_list(out, row.from, [&](int from) { out << from; });
   out << ", " << row.number << ", " << row.module << ", ";
-  write_list(out, row.arguments, [&](const std::string& argument) { out << "'" << argument << "'"; });
+  write_list(out, row.arguments,
+             [&](const std::string& argument) { out << "'" << argument << "'"; });
   out << "]\n";
 }
 
@@ -38,14 +39,15 @@ std::string to_yaml(const DetectorTable& table) {
   std::ostringstream out;
   out.precision(9);
   out << "nc: " << table.classes << "\nscales: {x: [" << table.depth_multiple << ", "
-      << table.width_multiple << ", " << table.max_channels << "]}\nactivation: "
-      << activation_name(table.activation);
+      << table.width_multiple << ", " << table.max_channels
+      << "]}\nactivation: " << activation_name(table.activation);
   if (table.activation == ActivationFunction::kLeakyRelu) out << "(" << table.slope << ")";
   out << "\n";
   if (!table.anchors.empty()) {
     out << "anchors: ";
     write_list(out, table.anchors, [&](const std::vector<Anchor>& level) {
-      write_list(out, level, [&](const Anchor& anchor) { out << anchor.width << ", " << anchor.height; });
+      write_list(out, level,
+                 [&](const Anchor& anchor) { out << anchor.width << ", " << anchor.height; });
     });
     out << "\n";
   }

@@ -18,12 +18,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<const char*, 8> kVideoEndings{".mp4", ".avi", ".mov", ".mkv",
+constexpr std::array<const char*, 8> kVideoEndings{".mp4",  ".avi", ".mov", ".mkv",
                                                    ".webm", ".m4v", ".mpg", ".mpeg"};
 
 bool is_video_name(const std::string& name) {
   std::string ending = fs::path(name).extension().string();
-  std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(ending, ending.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return std::ranges::find(kVideoEndings, ending) != kVideoEndings.end();
 }
 
@@ -61,8 +62,9 @@ std::vector<std::string> files_of(const std::string& source) {
   if (fs::is_regular_file(source, error)) {
     if (is_readable_name(source)) return {source};
     throw Error(ErrorCode::kInvalidArgument,
-                source + ": expected a picture (.jpg, .png, .bmp, .tif, .webp) or a video (.mp4, .avi, "
-                         ".mov, .mkv, .webm, .m4v, .mpg)");
+                source +
+                    ": expected a picture (.jpg, .png, .bmp, .tif, .webp) or a video (.mp4, .avi, "
+                    ".mov, .mkv, .webm, .m4v, .mpg)");
   }
   return matching(source);
 }
@@ -120,7 +122,8 @@ class FrameSource::Impl {
   std::uint64_t frames_ = 0;
 };
 
-FrameSource::FrameSource(const std::vector<std::string>& sources) : impl_(std::make_unique<Impl>()) {
+FrameSource::FrameSource(const std::vector<std::string>& sources)
+    : impl_(std::make_unique<Impl>()) {
   for (const std::string& source : sources) {
     const std::vector<std::string> files = files_of(source);
     if (files.empty()) {
@@ -153,7 +156,8 @@ VideoWriter::VideoWriter(const std::string& path, int height, int width, double 
   impl_->path = path;
   impl_->swapped.create(height, width, CV_8UC3);
   const bool avi = path.ends_with(".avi");
-  const int codec = avi ? cv::VideoWriter::fourcc('M', 'J', 'P', 'G') : cv::VideoWriter::fourcc('m', 'p', '4', 'v');
+  const int codec = avi ? cv::VideoWriter::fourcc('M', 'J', 'P', 'G')
+                        : cv::VideoWriter::fourcc('m', 'p', '4', 'v');
   bool opened = false;
   try {
     opened = impl_->writer.open(path, codec, fps > 0.0 ? fps : 25.0, {width, height});
@@ -161,8 +165,9 @@ VideoWriter::VideoWriter(const std::string& path, int height, int width, double 
     opened = false;
   }
   if (!opened) {
-    throw Error(ErrorCode::kIo, path + ": a video of " + std::to_string(width) + "x" + std::to_string(height) +
-                                    " pixels cannot be written; is the folder there, and has OpenCV an encoder?");
+    throw Error(ErrorCode::kIo,
+                path + ": a video of " + std::to_string(width) + "x" + std::to_string(height) +
+                    " pixels cannot be written; is the folder there, and has OpenCV an encoder?");
   }
 }
 

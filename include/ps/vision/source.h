@@ -1,4 +1,5 @@
-// Pictures to look for objects in, one after another: of files, folders, globs and videos; and videos to write.
+// Pictures to look for objects in, one after another: of files, folders, globs and videos; and
+// videos to write.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,7 @@ namespace ps::vision {
 
 struct Frame {
   Image image;
-  std::string path;         // of the file
+  std::string path;  // of the file
   bool video = false;
   std::uint64_t number = 0;  // of a video's frame, from 0
   double fps = 0.0;          // of a video
@@ -23,8 +24,9 @@ struct Frame {
 // One thread's.
 class FrameSource {
  public:
-  // Each a picture, a video, a folder (its pictures and videos, by name) or a glob ("photos/*.jpg").
-  // Throws Error(kInvalidArgument) naming what is none of these, or where nothing fits.
+  // Each a picture, a video, a folder (its pictures and videos, by name) or a glob
+  // ("photos/*.jpg"). Throws Error(kInvalidArgument) naming what is none of these, or where nothing
+  // fits.
   explicit FrameSource(const std::vector<std::string>& sources);
   ~FrameSource();
   FrameSource(const FrameSource&) = delete;
@@ -32,8 +34,8 @@ class FrameSource {
 
   // How many files there are.
   [[nodiscard]] std::size_t files() const noexcept;
-  // The next picture or frame; nothing at the end. Throws Error(kIo, kCorrupt) naming a file that cannot
-  // be read; the next call goes on with the file after it.
+  // The next picture or frame; nothing at the end. Throws Error(kIo, kCorrupt) naming a file that
+  // cannot be read; the next call goes on with the file after it.
   std::optional<Frame> next();
 
  private:

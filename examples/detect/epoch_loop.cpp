@@ -1,0 +1,189 @@
+#include "epoch_loop.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include <ps/error.h>
+#include <ps/samples.h>
+
+namespace detect {
+namespace {
+
+constexpr int kBatchesAhead = 2;
+constexpr int kStride = 32;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Parameters of the first `layers` layers: their names begin with "model.<layer>.".
+std::size_t parameters_before(Network& network, std::uint32_t layers) {
+  std::size_t count = 0;
+  for (const ps::nn::Parameter& parameter : network.detector().graph().parameters()) {
+    const std::size_t start = parameter.name.find('.') + 1;
+    if (std::stoul(parameter.name.substr(start)) < layers) ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+std::array<double, 3> Tally::mean_losses() const {
+  std::array<double, 3> means = losses;
+  for (double& each : means) each /= std::max(images, 1.0);
+  return means;
+}
+
+Tally over_all_workers(ps::Session& session, const Tally& mine) {
+  std::vector<double> numbers{mine.losses[0], mine.losses[1], mine.losses[2], mine.images,
+                              mine.instances, mine.staleness, mine.steps,     mine.seconds_waited};
+  numbers.resize(8 + session.workers());
+  numbers[8 + session.rank()] = mine.seconds;
+  numbers = session.reduce(numbers);
+  return {.losses = {numbers[0], numbers[1], numbers[2]},
+          .images = numbers[3],
+          .instances = numbers[4],
+          .staleness = numbers[5],
+          .steps = numbers[6],
+          .seconds_waited = numbers[7],
+          .seconds = *std::max_element(numbers.begin() + 8, numbers.end())};
+}
+
+EpochLoop::EpochLoop(ps::Session& session, ps::Model& model, Network& network, const Setup& setup)
+    : session_(session),
+      model_(model),
+      network_(network),
+      setup_(setup),
+      frozen_(parameters_before(network, setup.options.freeze)) {}
+
+Tally EpochLoop::run(std::uint32_t epoch, const Watcher& watch) {
+  const auto start = std::chrono::steady_clock::now();
+  Tally tally;
+  empty_ = 0;
+  const std::uint64_t per_epoch =
+      (setup_.train->size() + setup_.options.batch_size - 1) / setup_.options.batch_size;
+  iteration_ = epoch * per_epoch;
+  batches_ = per_epoch;
+  ps::Samples samples = session_.samples(
+      *setup_.train,
+      {.global_batch = setup_.options.batch_size, .epochs = 1, .first_epoch = epoch});
+  ps::vision::BatchLoader loader(*setup_.train,
+                                 {.seed = session_.seed(),
+                                  .workers = static_cast<int>(setup_.options.loaders),
+                                  .ahead = kBatchesAhead},
+                                 [&] { return next_order(samples, epoch); });
+  while (const ps::vision::DetectionBatch* batch = loader.next()) {
+    learn(*batch, tally);
+    tally.seconds_waited = loader.seconds_waited();
+    tally.seconds = seconds_since(start);
+    const double part = static_cast<double>(batch->step + 1) /
+                        static_cast<double>(std::max<std::uint64_t>(batches_, 1));
+    if (watch) watch({*batch, tally, std::min(part, 1.0)});
+  }
+  // Sync: the others are training on the epoch's last, short batch.
+  for (; empty_ > 0; --empty_) {
+    if (++put_aside_ >= accumulated_batches(setup_, iteration_++)) end_step(0.0, nullptr, tally);
+  }
+  if (put_aside_ > 0) end_step(0.0, nullptr, tally);
+  tally.seconds_waited = loader.seconds_waited();
+  tally.seconds = seconds_since(start);
+  return tally;
+}
+
+std::optional<ps::vision::BatchOrder> EpochLoop::next_order(ps::Samples& samples,
+                                                            std::uint32_t epoch) {
+  std::optional<ps::Batch> batch = samples.next();
+  while (batch && batch->size() == 0) {
+    ++empty_;
+    batch = samples.next();
+  }
+  if (!batch) return std::nullopt;
+  const Hyperparameters& h = setup_.hyperparameters;
+  const int side = setup_.spec.image_size;
+  ps::vision::BatchOrder order{.indices = {batch->indices.begin(), batch->indices.end()},
+                               .epoch = epoch,
+                               .step = batch->step,
+                               .size = {side, side},
+                               .augmentation = h.augmentation};
+  const bool last_epochs =
+      static_cast<float>(epoch) + h.close_mosaic >= static_cast<float>(setup_.options.epochs);
+  if (last_epochs && h.close_mosaic > 0.0F) order.augmentation = h.augmentation.without_mixing();
+  if (setup_.options.multi_scale) {
+    const int scaled = ps::vision::multi_scale_size(side, kStride, session_.seed(),
+                                                    (std::uint64_t{epoch} << 32U) + batch->step);
+    order.scaled = {scaled, scaled};
+  }
+  return order;
+}
+
+void EpochLoop::learn(const ps::vision::DetectionBatch& batch, Tally& tally) {
+  for (const std::string& fault : batch.faults) {
+    std::fprintf(stderr, "detect: %s: gray stands in for it\n", fault.c_str());
+  }
+  ps::nn::Detector& detector = network_.at(batch.size);
+  const auto n = static_cast<std::int64_t>(batch.indices.size());
+  const auto place = std::pair{batch.size.height, batch.size.width};
+  auto criterion = criteria_.find(place);
+  if (criterion == criteria_.end()) {
+    criterion = criteria_
+                    .try_emplace(place, detector.head(), loss_options(setup_, detector.head()),
+                                 network_.max_batch())
+                    .first;
+  }
+  const std::span<const float> output = detector.graph().forward_training(batch.images);
+  output_gradient_.resize(std::max(output_gradient_.size(), output.size()));
+  const std::span<float> gradient = std::span(output_gradient_).first(output.size());
+  const ps::nn::DetectionLoss loss = criterion->second.run(output, n, batch.targets, gradient);
+  check_finite(loss);
+  const bool last = ++put_aside_ >= accumulated_batches(setup_, iteration_++);
+  if (last) {
+    end_step(static_cast<double>(n), &detector, tally);
+  } else {
+    detector.graph().backward(gradient, {});
+    model_.accumulate(static_cast<double>(n));
+  }
+  const auto weight = static_cast<double>(n);
+  const std::array<double, 3> parts =
+      weighted_parts(loss, loss_options(setup_, detector.head()), detector.head());
+  for (std::size_t i = 0; i < parts.size(); ++i) tally.losses[i] += parts[i] * weight;
+  tally.images += weight;
+  tally.instances += static_cast<double>(batch.targets.size());
+}
+
+// Each gradient leaves while the layers before it still compute theirs. `detector`: null when there
+// is nothing to add to what was put aside.
+void EpochLoop::end_step(double weight, ps::nn::Detector* detector, Tally& tally) {
+  const auto parameters = model_.parameters();
+  model_.begin_step(weight);
+  for (std::size_t i = 0; i < frozen_; ++i) parameters[i].skip();
+  if (detector != nullptr) {
+    const auto floats =
+        static_cast<std::size_t>(static_cast<std::int64_t>(weight) * detector->head().size());
+    detector->graph().backward(std::span(output_gradient_).first(floats), [&](std::size_t index) {
+      if (index >= frozen_) parameters[index].push_pull();
+    });
+  }
+  const ps::StepInfo info = model_.push_pull().wait();
+  put_aside_ = 0;
+  lr_ = info.lr;
+  tally.staleness += info.mean_staleness;
+  tally.steps += 1.0;
+  if (info.nonfinite > 0) {
+    throw ps::Error(ps::ErrorCode::kAborted,
+                    "the training diverged: gradients are not finite; try --set lr0=" +
+                        std::to_string(setup_.hyperparameters.lr0 / 2));
+  }
+}
+
+void EpochLoop::check_finite(const ps::nn::DetectionLoss& loss) const {
+  if (std::isfinite(loss.total)) return;
+  throw ps::Error(ps::ErrorCode::kAborted,
+                  "the training diverged: the loss is not finite; try --set lr0=" +
+                      std::to_string(setup_.hyperparameters.lr0 / 2));
+}
+
+}  // namespace detect
