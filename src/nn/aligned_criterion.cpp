@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "kernels/aligned_loss.h"
@@ -31,10 +32,8 @@ std::vector<kernels::AlignedLevel> aligned_levels(const DetectionHead& head,
 
 class AlignedCriterion : public Criterion {
  public:
-  AlignedCriterion(const DetectionHead& head,
-                   const DetectionLossOptions& options,
-                   std::int64_t max_batch)
-      : options_(options),
+  AlignedCriterion(const DetectionHead& head, DetectionLossOptions options, std::int64_t max_batch)
+      : options_(std::move(options)),
         ops_(kernels::aligned_loss(kernels::best_isa())),
         sample_floats_(static_cast<std::size_t>(head.size())),
         levels_(aligned_levels(head, max_batch)),

@@ -68,6 +68,8 @@ class DetectionCriterion {
   DetectionCriterion(const DetectionHead& head,
                      const DetectionLossOptions& options,
                      std::int64_t max_batch);
+  DetectionCriterion(const DetectionCriterion&) = delete;
+  DetectionCriterion& operator=(const DetectionCriterion&) = delete;
   DetectionCriterion(DetectionCriterion&&) noexcept;
   DetectionCriterion& operator=(DetectionCriterion&&) noexcept;
   ~DetectionCriterion();
