@@ -2,6 +2,8 @@
 // canvas: backward, the input's pixels fall into stride^2 phases, each reached by its own taps.
 #include "kernels/convolution_direct_cpu.h"
 
+#include <cstddef>
+
 #include "kernels/convolution.h"
 #include "kernels/convolution_direct.h"
 
@@ -46,13 +48,14 @@ Index offset_at(const float* offsets, Index i) {
 template <Index kCount>
 void multiply(
     const float* weights, const float* offsets, Index taps, const float* const* at, float* sums) {
-  Vector total[kTileRows][kCount] = {};
-  const float* in[kCount];
+  constexpr auto kSize = static_cast<std::size_t>(kCount);
+  Vector total[kTileRows][kSize] = {};
+  const float* in[kSize];
 #pragma GCC unroll 3
   for (Index i = 0; i < kCount; ++i) in[i] = at[i];
   for (Index tap = 0; tap < taps; ++tap, weights += kTileRows) {
     const Index offset = offset_at(offsets, tap);
-    Vector pixels[kCount];
+    Vector pixels[kSize];
 #pragma GCC unroll 3
     for (Index i = 0; i < kCount; ++i) pixels[i] = load(in[i] + offset);
 #pragma GCC unroll 8

@@ -3,28 +3,27 @@
 
 #include <cstdint>
 
-#include "kernels/convolution_canvas.h"
+#include "kernels/convolution_direct.h"
 #include "kernels/lanes.h"
 #include "kernels/vector.h"
 #include "kernels/window.h"
 
 namespace ps::kernels::PS_ISA {
 
-static inline void copy_row(const Canvas& canvas, const float* row, float* out) {
-  for (std::int64_t phase = 0; phase < canvas.phases; ++phase, out += canvas.phase_pitch) {
-    const std::int64_t shift = phase - canvas.left;
-    const WindowRange range = window_inside(canvas.phase_pitch, canvas.stride, shift, canvas.width);
-    fill(out, range.first, 0.0F);
-    const float* in = row + shift;
-    if (canvas.stride == 1) {
-      for (std::int64_t i = range.first; i < range.last; ++i) out[i] = in[i];
-    } else if (canvas.stride == 2) {
-      for (std::int64_t i = range.first; i < range.last; ++i) out[i] = in[2 * i];
-    } else {
-      for (std::int64_t i = range.first; i < range.last; ++i) out[i] = in[canvas.stride * i];
-    }
-    fill(out + range.last, canvas.phase_pitch - range.last, 0.0F);
+// One phase of one row: the pixels in `range`, zeros around them.
+static inline void copy_phase(
+    const float* in, std::int64_t stride, WindowRange range, std::int64_t count, float* out) {
+  for (std::int64_t i = 0; i < range.first; ++i) out[i] = 0.0F;
+  std::int64_t i = range.first;
+  if (stride == 1) {
+    for (; i + kLanes <= range.last; i += kLanes) store(out + i, load(in + i));
+    for (; i < range.last; ++i) out[i] = in[i];
+  } else if (stride == 2) {
+    for (; i < range.last; ++i) out[i] = in[2 * i];
+  } else {
+    for (; i < range.last; ++i) out[i] = in[stride * i];
   }
+  for (i = range.last; i < count; ++i) out[i] = 0.0F;
 }
 
 // Canvas rows [first, first + rows) of every channel.
@@ -34,16 +33,20 @@ static inline void paint(const Canvas& canvas,
                          std::int64_t rows,
                          std::int64_t pitch,
                          float* out) {
-  const std::int64_t width = row_pitch(canvas);
+  WindowRange ranges[kMaxDirectStride];
+  for (std::int64_t phase = 0; phase < canvas.phases; ++phase) {
+    ranges[phase] =
+        window_inside(canvas.phase_pitch, canvas.stride, phase - canvas.left, canvas.width);
+  }
   for (std::int64_t channel = 0; channel < canvas.channels; ++channel) {
-    const float* plane = image + channel * canvas.height * canvas.pitch;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      float* to = out + channel * pitch + i * width;
-      const std::int64_t row = first + i - canvas.top;
-      if (row < 0 || row >= canvas.height) {
-        fill(to, width, 0.0F);
-      } else {
-        copy_row(canvas, plane + row * canvas.pitch, to);
+    const float* plane = image + channel * canvas.height * canvas.pitch - canvas.left;
+    float* to = out + channel * pitch;
+    for (std::int64_t row = first - canvas.top; row < first - canvas.top + rows; ++row) {
+      const bool inside = row >= 0 && row < canvas.height;
+      for (std::int64_t phase = 0; phase < canvas.phases; ++phase) {
+        copy_phase(plane + row * canvas.pitch + phase, canvas.stride,
+                   inside ? ranges[phase] : WindowRange{0, 0}, canvas.phase_pitch, to);
+        to += canvas.phase_pitch;
       }
     }
   }
