@@ -52,11 +52,16 @@ struct LeakyRelu {
   PS_HOST_DEVICE float backward(float x, float dy) const { return x > 0.0F ? dy : slope * dy; }
 };
 
+// In two steps, for loops that take one at a time: e = e^-x first.
 struct Silu {
-  PS_HOST_DEVICE float forward(float x) const { return x / (1.0F + exponential(-x)); }
-  // s = sigmoid(x): f' = s + x s (1 - s).
+  PS_HOST_DEVICE float forward(float x) const { return forward(x, exponential(-x)); }
   PS_HOST_DEVICE float backward(float x, float dy) const {
-    const float s = 1.0F / (1.0F + exponential(-x));
+    return backward(x, dy, exponential(-x));
+  }
+  PS_HOST_DEVICE static float forward(float x, float e) { return x / (1.0F + e); }
+  // s = sigmoid(x): f' = s + x s (1 - s).
+  PS_HOST_DEVICE static float backward(float x, float dy, float e) {
+    const float s = 1.0F / (1.0F + e);
     return dy * (s + x * s * (1.0F - s));
   }
 };

@@ -1,5 +1,6 @@
 // Batch normalization over [batch, channels, plane]: per channel, y = gamma * (x - mean) /
-// sqrt(variance + epsilon) + beta (Ioffe and Szegedy, 2015). plane = height * width, or 1.
+// sqrt(variance + epsilon) + beta (Ioffe and Szegedy, 2015). plane = height * width, or 1. With
+// the activation SiLU in the same pass: its input is computed again rather than stored.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@ struct BatchNorm {
   float epsilon = 1e-5F;
   const float* gamma = nullptr;  // [channels]
   const float* beta = nullptr;   // [channels]
+  bool silu = false;             // y = silu of that
 };
 
 struct BatchNormBackward {
@@ -36,7 +38,7 @@ struct BatchNormOps {
   // Normalizes by the given (running) statistics. y may be x.
   void (*forward_evaluation)(
       const BatchNorm& norm, const float* x, float* y, const float* mean, const float* variance);
-  // Gradients of forward_training, the statistics' dependence on x included. norm.beta is not used.
+  // Gradients of forward_training, the statistics' dependence on x included.
   void (*backward)(const BatchNorm& norm, const BatchNormBackward& arguments);
 };
 

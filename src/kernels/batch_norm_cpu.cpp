@@ -1,99 +1,172 @@
-// One channel after the other, so that its planes stay in the cache between the passes over them.
+// A few channels after the others, so that their planes stay in the cache between the passes over
+// them, and yet each image's part is long enough to be fetched ahead.
 #include "kernels/batch_norm.h"
 #include "kernels/lanes.h"
+#include "kernels/silu_cpu.h"
 
 namespace ps::kernels::PS_ISA {
 namespace {
 
 using Index = std::int64_t;
 
-// Sum over the planes of one channel of term(offset of the plane)(i).
-template <class PlaneSum>
-double sum_planes(const BatchNorm& norm, Index channel, const PlaneSum& plane_sum) {
-  double total = 0.0;
-  for (Index n = 0; n < norm.batch; ++n) {
-    total += plane_sum((n * norm.channels + channel) * norm.plane);
+constexpr Index kMostChannels = 16;
+
+// Channels [first, first + count), handled together.
+struct Channels {
+  Index first;
+  Index count;
+};
+
+template <class Body>
+void for_channels(const BatchNorm& norm, const Body& body) {
+  constexpr Index kFloats = 1024;  // of an image
+  const Index fitting = kFloats / norm.plane;
+  const Index step = fitting < 1 ? 1 : (fitting < kMostChannels ? fitting : kMostChannels);
+  for (Index first = 0; first < norm.channels; first += step) {
+    body(Channels{first, norm.channels - first < step ? norm.channels - first : step});
   }
-  return total;
 }
 
-float inverse_deviation(float variance, float epsilon) {
-  return 1.0F / __builtin_sqrtf(variance + epsilon);
-}
-
-void normalize(
-    const BatchNorm& norm, Index channel, const float* x, float* y, float mean, float variance) {
-  const float scale = norm.gamma[channel] * inverse_deviation(variance, norm.epsilon);
-  const float shift = norm.beta[channel];
+// Calls visit(which of the channels, offset of a plane) for their planes, a channel's in order.
+template <class Visit>
+void for_planes(const BatchNorm& norm, const Channels& channels, const Visit& visit) {
   for (Index n = 0; n < norm.batch; ++n) {
-    const Index offset = (n * norm.channels + channel) * norm.plane;
+    for (Index i = 0; i < channels.count; ++i) {
+      visit(i, (n * norm.channels + channels.first + i) * norm.plane);
+    }
+  }
+}
+
+// What the pass forward does to a value of one channel, but for the activation.
+struct Line {
+  float mean;
+  float scale;
+  float shift;
+};
+
+Line line(const BatchNorm& norm, Index channel, float mean, float variance) {
+  const float inverse = 1.0F / __builtin_sqrtf(variance + norm.epsilon);
+  return {mean, norm.gamma[channel] * inverse, norm.beta[channel]};
+}
+
+void normalize(const BatchNorm& norm,
+               const Channels& channels,
+               const float* x,
+               float* y,
+               const float* mean,
+               const float* variance) {
+  for_planes(norm, channels, [&](Index i, Index offset) {
+    const Index channel = channels.first + i;
+    const Line to = line(norm, channel, mean[channel], variance[channel]);
     const float* in = x + offset;
     float* out = y + offset;
+    const auto normal = [=](Index k) { return (in[k] - to.mean) * to.scale + to.shift; };
+    if (norm.silu) return silu(normal, out, norm.plane);
     PS_INDEPENDENT_LOOP
-    for (Index i = 0; i < norm.plane; ++i) out[i] = (in[i] - mean) * scale + shift;
-  }
+    for (Index k = 0; k < norm.plane; ++k) out[k] = normal(k);
+  });
 }
 
 void forward_training(
     const BatchNorm& norm, const float* x, float* y, float* mean, float* variance) {
   const auto count = static_cast<double>(norm.batch * norm.plane);
-  for (Index channel = 0; channel < norm.channels; ++channel) {
-    const double total = sum_planes(norm, channel, [&](Index offset) {
-      return sum(norm.plane, [in = x + offset](Index i) { return in[i]; });
+  for_channels(norm, [&](const Channels& channels) {
+    double totals[kMostChannels] = {};
+    for_planes(norm, channels, [&](Index i, Index offset) {
+      totals[i] += sum(norm.plane, [in = x + offset](Index k) { return in[k]; });
     });
-    const auto center = static_cast<float>(total / count);
+    for (Index i = 0; i < channels.count; ++i) {
+      mean[channels.first + i] = static_cast<float>(totals[i] / count);
+      totals[i] = 0.0;
+    }
     // Around the mean, in a second pass: E[x^2] - E[x]^2 would cancel.
-    const double squares = sum_planes(norm, channel, [&](Index offset) {
-      return sum(norm.plane, [in = x + offset, center](Index i) {
-        const float deviation = in[i] - center;
+    for_planes(norm, channels, [&](Index i, Index offset) {
+      totals[i] += sum(norm.plane, [in = x + offset, center = mean[channels.first + i]](Index k) {
+        const float deviation = in[k] - center;
         return deviation * deviation;
       });
     });
-    mean[channel] = center;
-    variance[channel] = static_cast<float>(squares / count);
-    normalize(norm, channel, x, y, center, variance[channel]);
-  }
+    for (Index i = 0; i < channels.count; ++i) {
+      variance[channels.first + i] = static_cast<float>(totals[i] / count);
+    }
+    normalize(norm, channels, x, y, mean, variance);
+  });
 }
 
 void forward_evaluation(
     const BatchNorm& norm, const float* x, float* y, const float* mean, const float* variance) {
-  for (Index channel = 0; channel < norm.channels; ++channel) {
-    normalize(norm, channel, x, y, mean[channel], variance[channel]);
+  for_channels(norm,
+               [&](const Channels& channels) { normalize(norm, channels, x, y, mean, variance); });
+}
+
+// What the input's gradient is made of.
+struct Sums {
+  double dy;
+  double dy_x;  // of dy * (x - mean)
+};
+
+void add(const float* dy, const float* x, float mean, Index count, Sums* sums) {
+  sums->dy += sum(count, [dy](Index i) { return dy[i]; });
+  sums->dy_x += sum(count, [dy, x, mean](Index i) { return dy[i] * (x[i] - mean); });
+}
+
+// Adds the gradient before the activation, which goes to dx unless that is null.
+void add_silu(const BatchNormBackward& a, const Line& to, Index offset, Index plane, Sums* sums) {
+  // Piece by piece, so that the sums find it in the first-level cache.
+  float unwanted[kSiluPiece];
+  for (Index first = 0; first < plane; first += kSiluPiece) {
+    const Index count = plane - first < kSiluPiece ? plane - first : kSiluPiece;
+    const float* x = a.x + offset + first;
+    float* inner = a.dx == nullptr ? unwanted : a.dx + offset + first;
+    const auto normal = [=](Index i) { return (x[i] - to.mean) * to.scale + to.shift; };
+    silu_backward(normal, a.dy + offset + first, inner, count);
+    add(inner, x, to.mean, count, sums);
   }
 }
 
-void backward(const BatchNorm& norm, const BatchNormBackward& a) {
+// dx = gamma / deviation * (dy - E[dy] - normal * E[dy * normal]).
+void backward_planes(const BatchNorm& norm,
+                     const BatchNormBackward& a,
+                     const Channels& channels,
+                     const Sums* sums) {
   const auto count = static_cast<double>(norm.batch * norm.plane);
-  for (Index channel = 0; channel < norm.channels; ++channel) {
+  for_planes(norm, channels, [&](Index i, Index offset) {
+    const Index channel = channels.first + i;
+    const double inverse = 1.0F / __builtin_sqrtf(a.variance[channel] + norm.epsilon);
     const float mean = a.mean[channel];
-    const float inverse = inverse_deviation(a.variance[channel], norm.epsilon);
-    const double sum_dy = sum_planes(norm, channel, [&](Index offset) {
-      return sum(norm.plane, [dy = a.dy + offset](Index i) { return dy[i]; });
-    });
-    const double sum_dy_x = sum_planes(norm, channel, [&](Index offset) {
-      return sum(norm.plane, [dy = a.dy + offset, x = a.x + offset, mean](Index i) {
-        return dy[i] * (x[i] - mean);
-      });
-    });
-    const double sum_dy_normal = sum_dy_x * double{inverse};
-    a.dbeta[channel] = static_cast<float>(sum_dy);
-    a.dgamma[channel] = static_cast<float>(sum_dy_normal);
-    if (a.dx == nullptr) continue;
-    // dx = gamma / deviation * (dy - E[dy] - normal * E[dy * normal]).
-    const float scale = norm.gamma[channel] * inverse;
-    const auto mean_dy = static_cast<float>(sum_dy / count);
-    const auto slope = static_cast<float>(sum_dy_normal / count * double{inverse});
-    for (Index n = 0; n < norm.batch; ++n) {
-      const Index offset = (n * norm.channels + channel) * norm.plane;
-      const float* x = a.x + offset;
-      const float* dy = a.dy + offset;
-      float* dx = a.dx + offset;
-      PS_INDEPENDENT_LOOP
-      for (Index i = 0; i < norm.plane; ++i) {
-        dx[i] = scale * (dy[i] - mean_dy - (x[i] - mean) * slope);
-      }
+    const float scale = norm.gamma[channel] * static_cast<float>(inverse);
+    const auto mean_dy = static_cast<float>(sums[i].dy / count);
+    const auto slope = static_cast<float>(sums[i].dy_x * inverse / count * inverse);
+    const float* x = a.x + offset;
+    const float* dy = (norm.silu ? a.dx : a.dy) + offset;
+    float* dx = a.dx + offset;
+    PS_INDEPENDENT_LOOP
+    for (Index k = 0; k < norm.plane; ++k) {
+      dx[k] = scale * (dy[k] - mean_dy - (x[k] - mean) * slope);
     }
-  }
+  });
+}
+
+void backward(const BatchNorm& norm, const BatchNormBackward& a) {
+  for_channels(norm, [&](const Channels& channels) {
+    Sums sums[kMostChannels] = {};
+    for_planes(norm, channels, [&](Index i, Index offset) {
+      const Index channel = channels.first + i;
+      if (norm.silu) {
+        const Line to = line(norm, channel, a.mean[channel], a.variance[channel]);
+        add_silu(a, to, offset, norm.plane, &sums[i]);
+      } else {
+        add(a.dy + offset, a.x + offset, a.mean[channel], norm.plane, &sums[i]);
+      }
+    });
+    for (Index i = 0; i < channels.count; ++i) {
+      const Index channel = channels.first + i;
+      const float inverse = 1.0F / __builtin_sqrtf(a.variance[channel] + norm.epsilon);
+      a.dbeta[channel] = static_cast<float>(sums[i].dy);
+      a.dgamma[channel] = static_cast<float>(sums[i].dy_x * double{inverse});
+    }
+    if (a.dx != nullptr) backward_planes(norm, a, channels, sums);
+  });
 }
 
 }  // namespace

@@ -28,7 +28,15 @@ static inline double sum(std::int64_t count, const Term& term) {
       for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
     }
     for (std::int64_t lane = 0; i < end; ++i, ++lane) lanes[lane] += term(i);
-    for (const float lane : lanes) total += double{lane};
+    // As a tree: one after the other they would cost more than a short array's terms.
+    double halves[kLanes / 2];
+    for (std::int64_t lane = 0; lane < kLanes / 2; ++lane) {
+      halves[lane] = double{lanes[lane]} + double{lanes[lane + kLanes / 2]};
+    }
+    for (std::int64_t half = kLanes / 4; half > 0; half /= 2) {
+      for (std::int64_t lane = 0; lane < half; ++lane) halves[lane] += halves[lane + half];
+    }
+    total += halves[0];
   }
   return total;
 }

@@ -35,7 +35,8 @@ class GraphBuilder final : public NetworkBuilder {
   }
   Value make_block(Value x, const ConvolutionOptions& options, const std::string& name) override {
     x = graph_.convolution(x, options, name + ".conv");
-    x = graph_.batch_norm(x, {.epsilon = 1e-3F, .momentum = 0.03F}, name + ".bn");
+    const bool silu = table_.activation == ActivationFunction::kSilu;
+    x = graph_.batch_norm(x, {.epsilon = 1e-3F, .momentum = 0.03F, .silu = silu}, name + ".bn");
     switch (table_.activation) {
       case ActivationFunction::kRelu:
         return graph_.relu(x);
@@ -44,7 +45,7 @@ class GraphBuilder final : public NetworkBuilder {
       case ActivationFunction::kSilu:
         break;
     }
-    return graph_.silu(x);
+    return x;
   }
 
   Graph& graph_;

@@ -118,7 +118,8 @@ class BatchNormLayer final : public Layer {
             .plane = output().height * output().width,
             .epsilon = options_.epsilon,
             .gamma = call.parameters[0].weights,
-            .beta = call.parameters[1].weights};
+            .beta = call.parameters[1].weights,
+            .silu = options_.silu};
   }
   // The next running statistics, into the place of a gradient.
   void track(std::span<const float> batch, double scale, const Bound& running) const {

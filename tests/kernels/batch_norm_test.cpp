@@ -35,6 +35,7 @@ Reference normalize(const BatchNorm& norm,
     const std::size_t c = channel(i);
     r.y[i] =
         gamma[c] * (x[i] - r.mean[c]) / std::sqrt(r.variance[c] + double{norm.epsilon}) + beta[c];
+    if (norm.silu) r.y[i] /= 1.0 + std::exp(-r.y[i]);
   }
   return r;
 }
@@ -91,7 +92,8 @@ TEST_CASE("batch_norm: forward equals the float64 reference", "[unit]") {
   const std::int64_t channels = GENERATE(1, 5);
   const std::int64_t plane = GENERATE(2, 49, 5000);
   Arrays a = arrays(batch, channels, plane);
-  CAPTURE(to_string(isa), batch, channels, plane);
+  a.norm.silu = GENERATE(false, true);
+  CAPTURE(to_string(isa), batch, channels, plane, a.norm.silu);
   const Reference expected = normalize(a.norm, widen(a.x), widen(a.gamma), widen(a.beta));
   std::vector<float> y(a.x.size(), NAN);
   std::vector<float> mean(a.gamma.size(), NAN);
@@ -113,6 +115,7 @@ TEST_CASE("batch_norm: gradients equal central differences", "[unit]") {
   const std::int64_t batch = GENERATE(1, 3);
   const std::int64_t plane = GENERATE(5, 17);
   Arrays a = arrays(batch, 3, plane);
+  a.norm.silu = GENERATE(false, true);
   const auto x = widen(a.x);
   const auto gamma = widen(a.gamma);
   const auto beta = widen(a.beta);
@@ -137,19 +140,41 @@ TEST_CASE("batch_norm: gradients equal central differences", "[unit]") {
                                     .dx = dx.data(),
                                     .dgamma = dgamma.data(),
                                     .dbeta = dbeta.data()});
-  CAPTURE(to_string(isa), batch, plane);
+  CAPTURE(to_string(isa), batch, plane, a.norm.silu);
   REQUIRE(worst_error(dx, dx_expected) < 1e-4);
   REQUIRE(worst_error(dgamma, dgamma_expected) < 1e-4);
   REQUIRE(worst_error(dbeta, dbeta_expected) < 1e-4);
+
+  // The parameters' gradients alone are the same.
+  std::vector<float> dgamma_alone(3, NAN);
+  std::vector<float> dbeta_alone(3, NAN);
+  batch_norm(isa).backward(a.norm, {.x = a.x.data(),
+                                    .mean = mean.data(),
+                                    .variance = variance.data(),
+                                    .dy = a.dy.data(),
+                                    .dgamma = dgamma_alone.data(),
+                                    .dbeta = dbeta_alone.data()});
+  REQUIRE(dgamma_alone == dgamma);
+  REQUIRE(dbeta_alone == dbeta);
 }
 
 TEST_CASE("batch_norm: every instruction set gives the same bits", "[unit]") {
   const Isa isa = any_isa();
   Arrays a = arrays(2, 3, 171);
+  a.norm.silu = GENERATE(false, true);
   const auto run = [&](Isa which) {
-    std::vector<float> result(a.x.size() + 6);
-    float* mean = result.data() + a.x.size();
+    const std::size_t size = a.x.size();
+    std::vector<float> result(2 * size + 12);
+    float* mean = result.data() + size;
+    float* dx = mean + 6;
     batch_norm(which).forward_training(a.norm, a.x.data(), result.data(), mean, mean + 3);
+    batch_norm(which).backward(a.norm, {.x = a.x.data(),
+                                        .mean = mean,
+                                        .variance = mean + 3,
+                                        .dy = a.dy.data(),
+                                        .dx = dx,
+                                        .dgamma = dx + size,
+                                        .dbeta = dx + size + 3});
     return result;
   };
   REQUIRE(run(isa) == run(Isa::kScalar));

@@ -80,7 +80,7 @@ TEST_CASE("nn: a loss of the caller's reaches every gradient", "[unit]") {
   SECTION("convolutions, batch norm, SiLU") {
     Graph graph({.channels = 3, .height = 5, .width = 4});
     Value x = graph.convolution(graph.input(), {.out = 4, .kernel = 1, .bias = false}, "a");
-    x = graph.silu(graph.batch_norm(x, {}, "b"));
+    x = graph.batch_norm(x, {.silu = true}, "b");
     graph.convolution(x, {.out = 2, .kernel = 3, .stride = 2, .padding = 1}, "c");
     check_own_loss(std::move(graph));
   }
