@@ -49,6 +49,7 @@ class AlignedCriterion : public Criterion {
                     std::span<float> gradient) override {
     std::fill(gradient.begin(), gradient.end(), 0.0F);
     foreground_.clear();
+    foreground_.reserve(boxes.size() * static_cast<std::size_t>(kernels::kAlignedCells));
     for (std::int64_t image = 0; image < batch; ++image) {
       aligner_.assign(static_cast<std::int32_t>(image),
                       output.data() + static_cast<std::size_t>(image) * sample_floats_, boxes,

@@ -20,6 +20,11 @@ void Aligner::assign(std::int32_t image,
                      std::span<const kernels::TrueBox> boxes,
                      const Box& input,
                      std::vector<kernels::Foreground>& foreground) {
+  // For as many as may ever be in one image, so that a step does not allocate later.
+  const std::size_t room = boxes.size() * static_cast<std::size_t>(kernels::kAlignedCells);
+  claims_.reserve(boxes.size());
+  assigned_.reserve(room);
+  if (candidates_.size() < room) candidates_.resize(room);
   claims_.clear();
   for (const kernels::TrueBox& box : boxes) {
     if (box.image != image) continue;
@@ -60,8 +65,6 @@ std::span<const AlignedCell> Aligner::candidates(std::size_t claim) const {
 }
 
 void Aligner::find_candidates(const AlignedImage& image) {
-  const std::size_t room = claims_.size() * static_cast<std::size_t>(kernels::kAlignedCells);
-  if (candidates_.size() < room) candidates_.resize(room);
   AlignedCell* found = candidates_.data();
   for (Claim& claim : claims_) {
     claim.candidates = ops_.align(image, claim.box, claim.category, found);

@@ -23,8 +23,9 @@ class Aligner {
   Aligner(std::span<const kernels::AlignedLevel> levels, std::int64_t cells);
 
   // Appends the image's foreground. output: the image's; boxes: the batch's, of which those with
-  // this number count; width and height: pixels of the input. Allocates only for more boxes or more
-  // foreground than ever before. A cell whose output is not finite is no candidate.
+  // this number count; width and height: pixels of the input. Allocates only for more boxes than
+  // ever before, if `foreground` has room for kAlignedCells each. A cell whose output is not finite
+  // is no candidate.
   void assign(std::int32_t image,
               const float* output,
               std::span<const kernels::TrueBox> boxes,

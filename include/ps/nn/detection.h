@@ -25,10 +25,11 @@ struct Target {
 // The gains are used as they are: see scaled_gains.
 struct DetectionLossOptions {
   float box = 0.05F;
-  float objectness = 1.0F;  // with anchors only, as all below but `dfl`
+  float objectness = 1.0F;  // with anchors only
   float category = 0.5F;
   float dfl = 1.5F;  // anchor-free only: distribution focal loss
-  // A box is matched with an anchor if no side is that many times the other's.
+  // With anchors only, as all below. A box is matched with an anchor if no side is that many times
+  // the other's.
   float anchor_threshold = 4.0F;
   float label_smoothing = 0.0F;    // e: true class 1 - e / 2, others e / 2
   float focal_gamma = 0.0F;        // > 0: both cross-entropies become focal losses
@@ -76,8 +77,9 @@ class DetectionCriterion {
 
   // output: [batch, head.size()], 1 <= batch <= max_batch. gradient: as large, overwritten with
   // d total / d output; or empty, when only the loss is wanted. The same bits for the same bits on
-  // one machine. Allocates only when there are more targets than ever before. An output that is not
-  // finite makes the loss so, and is no error.
+  // one machine. Allocates only when there are more targets than ever before. A NaN makes the loss
+  // NaN where it counts (the classes of a cell without a box do not, with anchors), and is no
+  // error.
   DetectionLoss run(std::span<const float> output,
                     std::int64_t batch,
                     std::span<const Target> targets,
