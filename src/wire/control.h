@@ -19,7 +19,7 @@ namespace ps::wire {
 
 struct ControlLimits {
   static constexpr std::size_t kDepth = 8;
-  static constexpr std::size_t kValues = 1 << 20;       // in one message
+  static constexpr std::size_t kValues = 1 << 21;       // in one message
   static constexpr std::size_t kStringBytes = 1 << 16;  // each
   static constexpr std::size_t kParameters = 1 << 16;
   static constexpr std::size_t kDimensions = 8;

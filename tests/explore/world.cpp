@@ -355,7 +355,7 @@ std::string World::judge() {
     Host& host = *hosts_[node];
     if (!host.alive) continue;
     host.user->finished = false;
-    host.worker->pull(++host.user->tickets, 0, false, now_, out_);
+    host.worker->pull(++host.user->tickets, 0, wire::Part::kWeights, now_, out_);
     carry_out(node);
     run_in_order();
     if (!host.user->finished) return "worker " + std::to_string(host.rank) + " pulls for ever";

@@ -1,4 +1,5 @@
 // The example detect as its users run it, on few small generated pictures.
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>

@@ -83,7 +83,8 @@ void draw_options(Random& random, const JobOptions& job, Program& program) {
       if (random.chance(0.4))
         std::get<Async>(options.mode).max_staleness = static_cast<std::int64_t>(random.below(6));
       if (random.chance(0.3)) {
-        std::get<Async>(options.mode).pushes_per_update = 2 + random.below(3);
+        std::get<Async>(options.mode).pushes_per_update =
+            2 + static_cast<std::uint32_t>(random.below(3));
         options.reduce = Reduce::kSum;  // so that each push leaves its whole mark
       }
     } else {
