@@ -30,7 +30,7 @@ struct ControlLimits {
   static constexpr std::size_t kModels = 64;
   static constexpr std::size_t kChunks = 1 << 17;
   static constexpr std::size_t kNodes = 1 << 13;  // workers, and as many shards
-  static constexpr std::size_t kGroups = 256;     // of one model
+  static constexpr std::size_t kGroups = 128;     // of one model
 };
 
 // A named tensor as its worker registered it.

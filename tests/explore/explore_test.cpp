@@ -164,15 +164,6 @@ TEST_CASE("explore: the ssp gate opens no step too early, and opens", "[sim]") {
   require_right("ssp 0, 2 workers, 1 step, 2 faults", job, judge_marks);
 }
 
-TEST_CASE("explore: softsync counts each push once, whoever makes an update with whom", "[sim]") {
-  Job job = make_job(Async{.pushes_per_update = 2}, 2, 2);
-  job.program.options.reduce = Reduce::kSum;  // so that each push leaves its whole mark
-  require_right("2 pushes an update, 2 workers, 2 steps", job, judge_marks);
-  job.program.steps = 1;
-  job.faults = 2;
-  require_right("2 pushes an update, 2 workers, 1 step, 2 faults", job, judge_marks);
-}
-
 TEST_CASE("explore: both shards clip by one norm", "[sim]") {
   Job job = make_clipped_job();
   require_right("clip, 2 workers, 1 step", job, judge_clip);

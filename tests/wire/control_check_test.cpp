@@ -113,8 +113,8 @@ TEST_CASE("control: groups, modes and chunks are within range", "[unit]") {
   CHECK(problem(with_options({.groups = {{.weight_decay = kNan}}})) ==
         "groups[0].weight_decay is nan, a number that is finite expected");
   CHECK_FALSE(problem(with_options({.groups = {{.warmup_start = kNan}}})).empty());
-  const std::vector<ParameterGroup> many(257);
-  CHECK(problem(with_options({.groups = many})) == "257 groups, at most 256 are allowed");
+  const std::vector<ParameterGroup> many(129);
+  CHECK(problem(with_options({.groups = many})) == "129 groups, at most 128 are allowed");
   CHECK(problem(with_options({.mode = Ssp{.staleness = 0}})).empty());
   CHECK(problem(with_options({.mode = Ssp{.staleness = UINT64_MAX}})) ==
         "mode.staleness is 18446744073709551615, a number from 0 to 4294967296 expected");
