@@ -115,6 +115,8 @@ class Shard final : public cluster::Core {
     cluster::Chunk where;
     std::uint32_t position = 0;  // among all chunks of the model
     bool initialised = false;
+    // Update::kWorker: the weights are the gradients' last mean, for the workers to judge.
+    bool is_gradient = false;
     std::uint64_t version = 0;
     Memory weights;
     optim::Optimizer::ChunkState state;

@@ -143,12 +143,13 @@ void Shard::update(Model& model,
 
 // The weights after the update are in `next`.
 void Shard::finish_update(Model& model, Chunk& chunk, const Memory& next, bool finite) {
-  if (finite) {
+  if (!finite) ++counters_.overflows;
+  // A mean that is not finite says so: the one before would be applied again.
+  if (finite || chunk.is_gradient) {
     chunk.weights = next;
   } else {
     // Finite gradients that overflow together: the weights stay as they were, and what the
     // optimizer remembers of this chunk starts anew, or every later update would fail as well.
-    ++counters_.overflows;
     const std::uint64_t updates = chunk.state.updates;
     chunk.state = model.optimizer->make_state(chunk.where.count);
     chunk.state.updates = updates;

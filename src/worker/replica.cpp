@@ -311,16 +311,26 @@ std::vector<double> Replica::report() const {
 
 void Replica::reduced(std::span<const double> sums) {
   PS_ASSERT(sums.size() == kTouched + parts_.size(), "every rank reports every parameter");
-  const bool refused = options_.finite == Finite::kStep && sums[kNonfinite] > 0;
+  bool refused = options_.finite == Finite::kStep && sums[kNonfinite] > 0;
   if (refused) nonfinite_ = static_cast<std::uint32_t>(sums[kNonfinite]);
   // What nobody touched holds the mean of an earlier round.
   const auto is_due = [&](std::size_t i) {
     return sums[kTouched + i] > 0 && !refused &&
            parts_[i].tensor.info.kind == ParameterKind::kTrained;
   };
+  // Finite gradients may overflow together. Where a step is one whole, that costs all of it, as on
+  // the servers; else update() leaves out the parameter.
+  const bool whole = options_.finite == Finite::kStep || options_.clip_norm > 0;
+  std::uint32_t overflows = 0;
   double squares = 0.0;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
-    if (is_due(i)) squares += squares_of(travel_.weights[i]);
+    if (!is_due(i)) continue;
+    squares += squares_of(travel_.weights[i]);
+    if (whole && !kernels::all_finite(travel_.weights[i].as<const float>())) ++overflows;
+  }
+  if (overflows > 0) {
+    refused = true;
+    nonfinite_ = overflows;
   }
   const float clip = clip_for(squares);
   for (std::size_t i = 0; i < parts_.size(); ++i) {

@@ -289,6 +289,43 @@ TEST_CASE("replica: NaN costs its parameter, or with finite = step everybody's s
   });
 }
 
+TEST_CASE("replica: gradients whose sum overflows cost what they cost with update = server",
+          "[unit][session]") {
+  const auto finite = GENERATE(ps::Finite::kMessage, ps::Finite::kStep);
+  const float clip_norm = GENERATE(0.0F, 1.0F);
+  CAPTURE(finite == ps::Finite::kStep, clip_norm);
+  const auto hashes = [&](ps::Update update) {
+    std::mutex mutex;
+    std::set<std::uint64_t> seen;
+    LocalCluster::run(2,
+                      [&](Session& session) {
+                        ps::Model model =
+                            session.model("m", {.optimizer = ps::Sgd{.lr = 0.5F, .momentum = 0.5F},
+                                                .clip_norm = clip_norm,
+                                                .finite = finite,
+                                                .update = update});
+                        const ps::Parameter a = model.add("a", {3});
+                        const ps::Parameter b = model.add("b", {2});
+                        model.start();
+                        for (const float gradient : {1.0F, 3e38F, 0.25F}) {
+                          fill(a.gradients(), 0.5F);
+                          fill(b.gradients(), gradient);
+                          const bool accepted = model.push_pull(1).wait().accepted;
+                          // The servers leave out a chunk without a word where they need not agree.
+                          const bool is_told = update == ps::Update::kWorker ||
+                                               finite == ps::Finite::kStep || clip_norm > 0;
+                          if (is_told) PS_CHECK_IN_THREAD(accepted == (gradient < 1e38F));
+                          const std::lock_guard lock(mutex);
+                          seen.insert(model.hash());
+                        }
+                        session.finish();
+                      },
+                      {.servers = 2});
+    return seen;
+  };
+  CHECK(hashes(ps::Update::kWorker) == hashes(ps::Update::kServer));
+}
+
 TEST_CASE("replica: accumulated gradients make one step of the joined batch", "[unit][session]") {
   const auto options = GENERATE(values<ps::ModelOptions>(
       {{.mode = ps::Sync{}}, {.update = ps::Update::kWorker}, {.mode = ps::LocalSgd{.steps = 1}}}));
