@@ -22,11 +22,17 @@ void Shard::apply_now(Model& model, const wire::Message& message, Pending& pendi
   std::size_t position = 0;
   for (const wire::Segment& segment : message.segments) {
     Chunk& chunk = *find_chunk(model, segment);
-    chunk.held.push_back({rank, message.header.weight, segment.version,
-                          message.payload.slice(position, segment.bytes)});
+    Buffer values = message.payload.slice(position, segment.bytes);
     position += segment.bytes;
-    const std::uint64_t wanted = model.async.pushes_per_update;
-    if (chunk.held.size() >= wanted) apply_held(model, chunk, pending);
+    const bool waits = chunk.held.size() + 1 < model.async.pushes_per_update;
+    // Its worker is answered at once, and then writes where the message may still lie.
+    if (waits) {
+      const Memory kept = pool_.acquire(segment.bytes);
+      std::ranges::copy(values.bytes(), kept.bytes().begin());
+      values = kept.buffer();
+    }
+    chunk.held.push_back({rank, message.header.weight, segment.version, std::move(values)});
+    if (!waits) apply_held(model, chunk, pending);
   }
 }
 

@@ -231,6 +231,20 @@ TEST_CASE("rules: the servers measure gradient noise and update sizes", "[unit][
       {.servers = 2});
 }
 
+TEST_CASE("rules: softsync keeps a gradient that its worker writes over", "[unit][session]") {
+  LocalCluster::run(1, [](Session& session) {
+    ps::Model model = session.model(
+        "m", {.mode = ps::Async{.pushes_per_update = 3}, .optimizer = ps::Sgd{.lr = 1.0F}});
+    const ps::Parameter only = model.add("only", {5});  // it travels without a copy
+    model.start();
+    for (const float gradient : {1.0F, 4.0F, 7.0F}) {
+      std::ranges::fill(only.gradients(), gradient);
+      model.push_pull(1).wait();
+    }
+    PS_CHECK_IN_THREAD(only.weights()[4] == -4.0F);
+  });
+}
+
 TEST_CASE("rules: softsync applies the mean of so many pushes", "[unit][session]") {
   LocalCluster::run(1, [](Session& session) {
     const Trainee trainee(

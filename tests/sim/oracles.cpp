@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <sstream>
 #include <variant>
 #include <vector>
@@ -51,7 +52,9 @@ class SyncReplay {
       std::vector<StepPlan> plans;
       for (std::uint32_t rank = 0; rank < watch.workers(); ++rank)
         plans.push_back(program.plan({rank, rank}, step));
-      rounds_.push_back({std::move(plans), rate(samples_)});
+      rounds_.push_back({std::move(plans), rate(samples_, start_of_first()),
+                         rate(samples_, program.options.schedule.warmup_start),
+                         momentum(samples_)});
       for (const StepPlan& plan : rounds_.back().plans) samples_ += plan.begin.samples;
     }
   }
@@ -68,8 +71,8 @@ class SyncReplay {
         continue;
       }
       const float decayed = *g + rule.weight_decay * w;
-      v = rule.momentum > 0 ? rule.momentum * v + decayed : decayed;
-      w = w - rounds_[step].lr * v;
+      v = rule.momentum > 0 ? rounds_[step].momentum * v + decayed : decayed;
+      w = w - (parameter == 0 ? rounds_[step].lr_of_first : rounds_[step].lr) * v;
     }
     return w;
   }
@@ -77,18 +80,51 @@ class SyncReplay {
  private:
   struct RoundPlans {
     std::vector<StepPlan> plans;  // by rank
+    float lr_of_first;            // parameter, which may be a group
     float lr;
+    float momentum;
   };
 
-  // Linear warm-up, then constant.
-  [[nodiscard]] float rate(std::uint64_t samples) const {
+  [[nodiscard]] double start_of_first() const {
+    const ModelOptions& options = program_.options;
+    return options.groups.empty() ? options.schedule.warmup_start
+                                  : options.groups.front().warmup_start;
+  }
+
+  [[nodiscard]] double warmed(std::uint64_t samples) const {
+    const std::uint64_t all = program_.options.schedule.warmup_samples;
+    return samples < all ? static_cast<double>(samples) / static_cast<double>(all) : 1.0;
+  }
+
+  // Constant or linear.
+  [[nodiscard]] double decay(std::uint64_t samples) const {
+    const Schedule& schedule = program_.options.schedule;
+    if (schedule.kind == Schedule::Kind::kConstant) return 1.0;
+    if (schedule.epoch_samples > 0)
+      samples = samples / schedule.epoch_samples * schedule.epoch_samples;
+    const std::uint64_t begin = schedule.decay_from_start ? 0 : schedule.warmup_samples;
+    if (samples <= begin) return 1.0;
+    const double part = std::min(1.0, static_cast<double>(samples - begin) /
+                                          static_cast<double>(schedule.total_samples - begin));
+    const double end = schedule.final_factor;
+    return end + (1.0 - end) * (1.0 - part);
+  }
+
+  [[nodiscard]] float rate(std::uint64_t samples, double start) const {
     const Schedule& schedule = program_.options.schedule;
     const double base = std::get<Sgd>(program_.options.optimizer).lr;
-    if (samples >= schedule.warmup_samples) return static_cast<float>(base);
-    const double start = schedule.warmup_start;
-    const double share =
-        static_cast<double>(samples) / static_cast<double>(schedule.warmup_samples);
-    return static_cast<float>(base * (start + (1.0 - start) * share));
+    if (samples >= schedule.warmup_samples) return static_cast<float>(base * decay(samples));
+    double share = 1.0;
+    for (std::uint32_t i = 0; i < schedule.warmup_power; ++i) share *= warmed(samples);
+    const double target = schedule.decay_from_start ? decay(samples) : 1.0;
+    return static_cast<float>(base * (start + (target - start) * share));
+  }
+
+  [[nodiscard]] float momentum(std::uint64_t samples) const {
+    const float own = std::get<Sgd>(program_.options.optimizer).momentum;
+    const double start = program_.options.schedule.warmup_momentum;
+    if (start < 0 || warmed(samples) == 1.0) return own;
+    return static_cast<float>(start + (static_cast<double>(own) - start) * warmed(samples));
   }
 
   [[nodiscard]] std::optional<float> gradient(std::uint32_t parameter,
@@ -124,28 +160,53 @@ std::string at(std::uint32_t parameter, std::uint64_t element) {
 
 // --- async and ssp: counting -------------------------------------------------------------------
 
-// Per parameter and element: what it must be at least and at most.
+// Pushes that a chunk keeps for its next update; at the job's end they never count.
+std::uint64_t most_held(const Program& program) {
+  const auto* async = std::get_if<Async>(&program.options.mode);
+  return async == nullptr ? 0 : async->pushes_per_update - 1;
+}
+
+// How often each element's step must count at least and at most, if no push is held.
+struct Bounds {
+  std::vector<float> least;
+  std::vector<float> most;
+};
+Bounds bounds_of(std::uint32_t parameter,
+                 std::size_t elements,
+                 const Simulator& job,
+                 const Program& program) {
+  Bounds bounds{std::vector<float>(elements), std::vector<float>(elements)};
+  for (const auto& record : job.lives()) {
+    for (const StepRecord& step : record->steps) {
+      if (skips(step.plan, parameter)) continue;
+      const std::uint64_t mark = mark_of(record->life, step.step, program);
+      bounds.most[mark] += 1;
+      if (step.ended != kNever && step.result.stale == 0) bounds.least[mark] += 1;
+    }
+  }
+  return bounds;
+}
+
 std::string check_counts(const std::vector<std::vector<float>>& weights,
                          const Simulator& job,
                          const Program& program) {
-  for (std::uint32_t p = 0; p < weights.size(); ++p) {
-    std::vector<float> least(weights[p].size(), 0.0F);
-    std::vector<float> most(weights[p].size(), 0.0F);
-    for (const auto& record : job.lives()) {
-      for (const StepRecord& step : record->steps) {
-        if (skips(step.plan, p)) continue;
-        const std::uint64_t mark = mark_of(record->life, step.step, program);
-        most[mark] += 1;
-        if (step.ended != kNever && step.result.stale == 0) least[mark] += 1;
-      }
-    }
-    for (std::uint64_t i = 0; i < weights[p].size(); ++i) {
-      if (weights[p][i] >= least[i] && weights[p][i] <= most[i] &&
-          weights[p][i] == static_cast<float>(static_cast<int>(weights[p][i])))
-        continue;
+  std::vector<Bounds> bounds;
+  for (std::uint32_t p = 0; p < weights.size(); ++p)
+    bounds.push_back(bounds_of(p, weights[p].size(), job, program));
+  const std::uint64_t chunk_bytes = job.scheduler().view().models.front().options.chunk_bytes;
+  for (const auto& chunk : cluster::chunks_of(program.parameters, chunk_bytes)) {
+    const std::uint32_t p = chunk.parameter;
+    auto held = static_cast<float>(most_held(program));
+    for (std::uint64_t i = chunk.offset; i < chunk.offset + chunk.count; ++i) {
+      const float counted = weights[p][i];
+      const float least = bounds[p].least[i];
+      const float most = bounds[p].most[i];
+      held -= std::max(0.0F, least - counted);
+      if (held >= 0 && counted >= 0 && counted <= most && counted == std::floor(counted)) continue;
       return "counting: " + at(p, i) + " (life " + std::to_string(i / program.steps) + ", step " +
-             std::to_string(i % program.steps) + ") counted " + std::to_string(weights[p][i]) +
-             " times, " + std::to_string(least[i]) + " to " + std::to_string(most[i]) + " expected";
+             std::to_string(i % program.steps) + ") counted " + std::to_string(counted) +
+             " times, " + std::to_string(least) + " to " + std::to_string(most) +
+             " expected, but for " + std::to_string(most_held(program)) + " of its chunk";
     }
   }
   return {};
@@ -227,6 +288,11 @@ void UpdateWatch::on_update(const Update& update) {
 
 // Without backup workers all contribute to a round; else the same ones to all chunks, and too few.
 void UpdateWatch::judge(const Update& update, const std::string& where) {
+  if (const auto* async = std::get_if<Async>(&program_.options.mode)) {
+    if (update.round->contributors().size() > async->pushes_per_update)
+      wrong_ = where + ": more pushes than make an update";
+    return;
+  }
   const std::uint32_t backup = backup_workers(program_);
   if (is_spoiled(program_, workers_, update.version)) {
     wrong_ = where + ": the round is not finite and was committed";

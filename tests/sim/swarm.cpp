@@ -38,8 +38,29 @@ bool has_backup(const Program& program) {
   return sync != nullptr && sync->backup_workers > 0;
 }
 
+bool is_softsync(const Program& program) {
+  const auto* async = std::get_if<Async>(&program.options.mode);
+  return async != nullptr && async->pushes_per_update > 1;
+}
+
 // --- the model and its program
 // ---------------------------------------------------------------------
+
+// As constant after the warm-up as ever, or with all that a detector's has.
+void draw_schedule(Random& random, ModelOptions& options) {
+  Schedule& schedule = options.schedule;
+  schedule.warmup_samples = 1 + random.below(60);
+  schedule.warmup_start = 0.1F;
+  if (random.chance(0.5)) return;
+  schedule.kind = Schedule::Kind::kLinear;
+  schedule.total_samples = schedule.warmup_samples + 1 + random.below(100);
+  schedule.final_factor = 0.25F;
+  if (random.chance(0.7)) schedule.epoch_samples = 1 + random.below(40);
+  schedule.decay_from_start = random.chance(0.7);
+  schedule.warmup_power = 1 + static_cast<std::uint32_t>(random.below(3));
+  if (random.chance(0.7)) schedule.warmup_momentum = 0.5F;
+  if (random.chance(0.7)) options.groups = {{.pattern = "p0", .warmup_start = 4.0F}};
+}
 
 void draw_options(Random& random, const JobOptions& job, Program& program) {
   ModelOptions& options = program.options;
@@ -55,23 +76,17 @@ void draw_options(Random& random, const JobOptions& job, Program& program) {
                             .nesterov = false,
                             .weight_decay = random.chance(0.5) ? 0.01F : 0.0F};
     options.reduce = random.chance(0.7) ? Reduce::kMean : Reduce::kSum;
-    if (!backup && random.chance(0.4)) {
-      options.schedule.warmup_samples = 1 + random.below(60);
-      options.schedule.warmup_start = 0.1F;
-    }
+    if (!backup && random.chance(0.4)) draw_schedule(random, options);
   } else {
     if (mode < 7) {
       options.mode = Async{};
       if (random.chance(0.4))
         std::get<Async>(options.mode).max_staleness = static_cast<std::int64_t>(random.below(6));
-<<<<<<< ours
       if (random.chance(0.3)) {
         std::get<Async>(options.mode).pushes_per_update =
             2 + static_cast<std::uint32_t>(random.below(3));
         options.reduce = Reduce::kSum;  // so that each push leaves its whole mark
       }
-=======
->>>>>>> theirs
     } else {
       options.mode = Ssp{.staleness = random.below(4), .staleness_aware = false};
     }
@@ -353,6 +368,7 @@ std::string describe(const Scenario& scenario) {
        << mode_name(program.options.mode) << ", " << program.steps << " steps, "
        << program.parameters.size() << " parameters"
        << (has_backup(program) ? ", a backup worker" : "")
+       << (is_softsync(program) ? ", several pushes an update" : "")
        << (program.options.finite == Finite::kStep ? ", whole steps finite" : "")
        << (program.options.clip_norm > 0 ? ", clipped" : "") << ", chunks of "
        << program.options.chunk_bytes << ", staging " << scenario.job.staging_bytes << ", credit "
