@@ -264,21 +264,27 @@ bool Scheduler::everyone_knows() const {
 
 void Scheduler::publish(Outbox& out) {
   ++view_.revision;
+  // Encoded once for all: with many members it is long.
+  const wire::Message message = message_of(view_);
   for (const auto* members : {&workers_, &shards_}) {
     for (const Member& m : *members) {
-      if (m.joined) reply(m.link, view_, out);
+      if (m.joined) out.send(m.link, message);
     }
   }
 }
 
 void Scheduler::reply(net::Link to, const wire::Control& control, Outbox& out) const {
+  out.send(to, message_of(control));
+}
+
+wire::Message Scheduler::message_of(const wire::Control& control) const {
   wire::Message message;
   message.header.type = wire::Type::kControl;
   message.header.job = options_.job;
   message.header.sender = {wire::Role::kScheduler, 0};
   message.header.generation = view_.generation;
   message.payload = wire::encode_control(control);
-  out.send(to, std::move(message));
+  return message;
 }
 
 void Scheduler::refuse(net::Link to, ErrorCode code, const std::string& text, Outbox& out) const {

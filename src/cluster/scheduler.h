@@ -109,6 +109,7 @@ class Scheduler final : public Core {
   void on_death(const wire::Sender& who, Duration silent, TimePoint now, Outbox& out);
   void end(bool failed, const std::string& reason, TimePoint now, Outbox& out);
   void publish(Outbox& out);
+  [[nodiscard]] wire::Message message_of(const wire::Control& control) const;
   void reply(net::Link to, const wire::Control& control, Outbox& out) const;
   void refuse(net::Link to, ErrorCode code, const std::string& text, Outbox& out) const;
   [[nodiscard]] bool everyone_knows() const;
