@@ -34,7 +34,9 @@ Words operator+(Words left, const Words& right) {
   return left;
 }
 
-Words training(const std::string& project, const std::string& epochs) {
+Words training(const std::string& project,
+               const std::string& epochs,
+               const std::string& batch = "16") {
   return {"train",    "--data", kData,       "--img", "64",    "--batch-size",   "16",
           "--epochs", epochs,   "--project", project, "--set", "warmup_epochs=0"};
 }
@@ -176,7 +178,7 @@ TEST_CASE("detect: two workers' half batches and one worker's two halves give th
   const TemporaryDirectory directory;
   const Words more{"--noplots", "--set", "nbs=32"};
   output_of(kAlone + training(directory.file("one"), "3") + more);
-  output_of(kJob + training(directory.file("two"), "3") + more + Words{"--batch-size", "32"});
+  output_of(kJob + training(directory.file("two"), "3", "32") + more);
   CHECK(same_tensors(directory.file("one/exp/weights/last.safetensors"),
                      directory.file("two/exp/weights/last.safetensors")));
 }

@@ -32,7 +32,7 @@ struct ConvolutionOptions {
 struct BatchNormOptions {
   float epsilon = 1e-5F;
   float momentum = 0.1F;  // running = (1 - momentum) * running + momentum * batch's
-  bool silu = false;      // followed by that activation: faster than a layer of its own
+  bool silu = false;      // followed by that activation: fewer values to keep
 };
 
 struct MaxPoolOptions {
