@@ -338,7 +338,7 @@ TEST_CASE("scheduler: everybody gets a collective's sum, and again if asked agai
   CHECK_FALSE(bench.driver.controls<wire::CollectiveResult>().empty());
 }
 
-TEST_CASE("scheduler: leases go to who asks; other samples end the job, none are refused",
+TEST_CASE("scheduler: leases go to who asks, other samples end the job, none are refused",
           "[unit]") {
   Bench bench;
   bench.join_all();

@@ -37,7 +37,7 @@ Words operator+(Words left, const Words& right) {
 Words training(const std::string& project,
                const std::string& epochs,
                const std::string& batch = "16") {
-  return {"train",    "--data", kData,       "--img", "64",    "--batch-size",   "16",
+  return {"train",    "--data", kData,       "--img", "64",    "--batch-size",   batch,
           "--epochs", epochs,   "--project", project, "--set", "warmup_epochs=0"};
 }
 
@@ -98,10 +98,8 @@ bool same_tensors(const std::string& a, const std::string& b) {
   return true;
 }
 
-TEST_CASE(
-    "detect: a job leaves checkpoints, curves, pictures and one line of JSON; val and predict read "
-    "them",
-    "[integration]") {
+TEST_CASE("detect: a job leaves checkpoints, curves and pictures, which val and predict go on from",
+          "[integration]") {
   const TemporaryDirectory directory;
   const std::string runs = directory.file("runs");
   const json result = result_of(kJob + training(runs, "2"));

@@ -269,7 +269,7 @@ TEST_CASE("shm: connections that say nothing cannot pile up", "[unit]") {
   CHECK(::recv(silent.back().get(), &byte, 1, MSG_DONTWAIT) == -1);
 }
 
-TEST_CASE("shm: the socket is private and goes with its owner; a region has its size for good",
+TEST_CASE("shm: the socket is private and goes with its owner, a region has its size for good",
           "[unit]") {
   const TemporaryDirectory directory;
   const std::string path = directory.path() + "/node.sock";
