@@ -37,8 +37,8 @@ class Handler final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool string(string_t& value) override {
     if (depth_ != 3) return true;
-    if (section_ == Section::kImages && field_ == "file_name") image_.file = std::move(value);
-    if (section_ == Section::kCategories && field_ == "name") category_.name = std::move(value);
+    if (section_ == Section::kImages && field_ == "file_name") image_.file = value;
+    if (section_ == Section::kCategories && field_ == "name") category_.name = value;
     return true;
   }
   bool binary(binary_t& value) override {

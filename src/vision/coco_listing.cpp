@@ -96,6 +96,27 @@ std::unordered_map<std::int64_t, std::int32_t> count_classes(CocoFile& file,
   return classes;
 }
 
+// An entry for each image; their numbers -> the entries.
+std::unordered_map<std::int64_t, std::size_t> add_images(const CocoFile& file,
+                                                         const std::string& folder,
+                                                         Listing& listing) {
+  std::unordered_map<std::int64_t, std::size_t> images;
+  for (const CocoImage& image : file.images) {
+    if (image.file.empty() || !images.emplace(image.id, listing.entries.size()).second) {
+      listing.faults.add(listing.path + ": image " + std::to_string(image.id) +
+                         (image.file.empty() ? " has no file_name" : " comes twice"));
+      continue;
+    }
+    Entry entry;
+    entry.image = joined(folder, image.file);
+    entry.annotation = listing.path;
+    entry.declared_height = image.height;
+    entry.declared_width = image.width;
+    listing.entries.push_back(std::move(entry));
+  }
+  return images;
+}
+
 }  // namespace
 
 Listing list_coco(const std::string& data, Split split) {
@@ -110,31 +131,23 @@ Listing list_coco(const std::string& data, Split split) {
   const std::string folder =
       file.images.empty() ? "" : find_pictures(json, file.images.front().file);
 
-  std::unordered_map<std::int64_t, std::size_t> images;
-  for (const CocoImage& image : file.images) {
-    if (image.file.empty() || !images.emplace(image.id, listing.entries.size()).second) {
-      listing.faults.add(json + ": image " + std::to_string(image.id) +
-                         (image.file.empty() ? " has no file_name" : " comes twice"));
-      continue;
-    }
-    Entry entry;
-    entry.image = joined(folder, image.file);
-    entry.annotation = json;
-    entry.declared_height = image.height;
-    entry.declared_width = image.width;
-    listing.entries.push_back(std::move(entry));
-  }
+  const auto images = add_images(file, folder, listing);
   for (CocoAnnotation& annotation : file.annotations) {
     if (annotation.crowd) continue;  // a region of many, no object to learn
     const auto image = images.find(annotation.image);
     const auto category = classes.find(annotation.category);
-    if (image == images.end() || category == classes.end() || annotation.box.size() != 4) {
+    std::string wrong;
+    if (image == images.end()) {
+      wrong = ", which is not listed";
+    } else if (category == classes.end()) {
+      wrong = " has the category ";
+      wrong.append(std::to_string(annotation.category)).append(", which is not listed");
+    } else if (annotation.box.size() != 4) {
+      wrong = ": expected 4 numbers in its bbox";
+    }
+    if (!wrong.empty()) {
       listing.faults.add(json + ": an annotation of image " + std::to_string(annotation.image) +
-                         (image == images.end() ? ", which is not listed"
-                          : category == classes.end()
-                              ? " has the category " + std::to_string(annotation.category) +
-                                    ", which is not listed"
-                              : ": expected 4 numbers in its bbox"));
+                         wrong);
       continue;
     }
     const std::vector<double>& box = annotation.box;

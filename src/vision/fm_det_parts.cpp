@@ -66,7 +66,7 @@ Image decode_photo(const std::string& path, int side) {
       Image image = make_image(decoded.rows, decoded.cols);
       std::uint8_t* target = image.pixels.data();
       for (int y = 0; y < decoded.rows; ++y) {
-        const std::uint8_t* source = decoded.ptr<std::uint8_t>(y);
+        const auto* source = decoded.ptr<std::uint8_t>(y);
         for (int x = 0; x < decoded.cols; ++x, source += 3) {
           target = std::reverse_copy(source, source + 3, target);
         }

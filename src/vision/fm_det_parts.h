@@ -42,8 +42,8 @@ class Photos {
   Photos(const std::string& share, Split split, int size);
 
   [[nodiscard]] std::size_t count() const { return photos_.size(); }
-  // The photograph and its halvings. Throws Error{kIo|kCorrupt} naming the file.
-  [[nodiscard]] std::span<const Image> levels(std::size_t photo) const;
+  // Photograph `index` and its halvings. Throws Error{kIo|kCorrupt} naming the file.
+  [[nodiscard]] std::span<const Image> levels(std::size_t index) const;
 
  private:
   struct Photo {

@@ -102,8 +102,9 @@ std::vector<Piece> plan_scene(const Garments& garments, const SceneKey& key, int
     piece.category = draw(random, 0, garments.classes() - 1);
     const std::uint64_t member = random.below(garments.count(piece.category));
     piece.side = draw(random, smallest, largest);
-    for (std::uint32_t& tint : piece.tint)
+    for (std::uint32_t& tint : piece.tint) {
       tint = static_cast<std::uint32_t>(draw(random, 128, 256));
+    }
     piece.grey = stretched(garments.pixels(piece.category, member), kGarmentSide, piece.side);
     if (find_box(piece) && place(piece, pieces, random, size)) pieces.push_back(std::move(piece));
   }

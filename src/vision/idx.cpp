@@ -41,8 +41,9 @@ class Input {
       throw Error(ErrorCode::kIo, "cannot read " + path_ + ": " + std::strerror(errno));
     }
     if (code == Z_BUF_ERROR) corrupt("the compressed data end too early");
-    if (code != Z_OK || count < 0)
+    if (code != Z_OK || count < 0) {
       corrupt(std::string("the compressed data are damaged: ") + reason);
+    }
     return static_cast<std::size_t>(count);
   }
 
@@ -88,8 +89,9 @@ Idx read_idx(const std::string& path) {
   std::uint64_t count = 1;
   for (const std::uint32_t size : idx.shape) {
     count *= size;  // at most 2^28 times below 2^32
-    if (count == 0 || count > kMaxValues)
+    if (count == 0 || count > kMaxValues) {
       input.corrupt("the header asks for none or too many values");
+    }
   }
   while (idx.values.size() < count) {
     const std::size_t have = idx.values.size();

@@ -58,6 +58,6 @@ Listing list_yolo(const std::string& yaml, Split split);
 Listing list_darknet(const std::string& obj_data, Split split);
 // `data`: an annotation file or a folder with `annotations`.
 Listing list_coco(const std::string& data, Split split);
-Listing list_voc(const std::string& folder, Split split, std::size_t threads);
+Listing list_voc(const std::string& data, Split split, std::size_t threads);
 
 }  // namespace ps::vision

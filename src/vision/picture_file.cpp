@@ -124,8 +124,9 @@ Claim probe_jpeg(Bytes& file) {
     offset += 2 + length;
     if (marker != 0xDA) continue;
     if (turned) std::swap(claim.height, claim.width);
-    if (!jpeg_ends(file, offset))
+    if (!jpeg_ends(file, offset)) {
       return wrong("the file is truncated: it has no end-of-image mark");
+    }
     return claim;
   }
 }

@@ -110,8 +110,9 @@ std::vector<std::string> annotation_names(const std::string& folder) {
        it.increment(error)) {
     if (it->path().extension() == ".xml") names.push_back(it->path().stem().string());
   }
-  if (error)
+  if (error) {
     throw Error(ErrorCode::kIo, "cannot read the folder " + folder + ": " + error.message());
+  }
   std::sort(names.begin(), names.end());
   return names;
 }

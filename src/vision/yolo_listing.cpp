@@ -73,6 +73,7 @@ std::vector<std::string> read_names(const YAML::Node& names, const std::string& 
            "expected the numbers 0 to " + std::to_string(by_number.size() - 1) + " in \"names\"");
   }
   std::vector<std::string> result;
+  result.reserve(by_number.size());
   for (auto& [number, name] : by_number) result.push_back(std::move(name));
   return result;
 }
@@ -96,13 +97,13 @@ std::vector<std::string> read_places(const YAML::Node& yaml,
 
 // The folder that the others are below.
 std::string root_of(const YAML::Node& yaml, const std::string& file) {
-  const std::string own = folder_of(file);
+  std::string own = folder_of(file);
   const YAML::Node path = yaml["path"];
   if (!path.IsDefined() || path.IsNull()) return own;
   const std::string text = scalar(path, file, "path");
-  const std::string below = joined(own, text);
+  std::string below = joined(own, text);
   if (is_folder(below)) return below;
-  const std::string here = absolute_path(text);
+  std::string here = absolute_path(text);
   if (is_folder(here)) return here;
   refuse(file, "the folder in the field \"path\" is not there: " + below);
 }
@@ -126,7 +127,7 @@ ObjData read_obj_data(const std::string& file) {
   for (const std::string& line : read_lines(file)) {
     if (line.front() == '#' || line.front() == ';') continue;
     const std::size_t equals = line.find('=');
-    if (equals == std::string::npos) refuse(file, "expected \"key = value\", got \"" + line + "\"");
+    if (equals == std::string::npos) refuse(file, "expected key = value, got \"" + line + "\"");
     data.fields[std::string(trimmed(line.substr(0, equals)))] = trimmed(line.substr(equals + 1));
   }
   // darknet itself means the folder that it is started in, most often the one above.

@@ -77,7 +77,7 @@ TEST_CASE("scan: a damaged cache is as good as none", "[vision]") {
   const CacheKey key = cache_key(listing);
   REQUIRE(read_cache(listing, key));
   listing.cache = folder.path("damaged");
-  for (std::size_t i = 0; i < good.size(); ++i) {
+  for (std::size_t i = 0; i < good.size(); i += 3) {
     CAPTURE(i);
     std::string bytes = good;
     bytes[i] = static_cast<char>(bytes[i] ^ (1 << i % 8));
