@@ -110,6 +110,9 @@ void Training::announce() {
               ps::optimizer_name(chosen.optimizer),
               sgd != nullptr ? sgd->momentum : setup_.hyperparameters.momentum,
               options().batch_size, setup_.train->size(), options().epochs, setup_.folder.c_str());
+  if (options().amp != "off") {
+    std::printf("--amp %s: there is no GPU to compute so; fp32 is used\n", options().amp.c_str());
+  }
   std::fflush(stdout);
   report_->draw_labels(*setup_.train);
 }

@@ -84,7 +84,8 @@ Results run_anchor_free(Isa isa) {
   const Box box{100, 90, 150, 120};
   AlignedCell found[kAlignedCells];
   std::vector<Foreground> foreground;
-  for (std::int64_t i = 0; i < ops.align(image, box, 1, found); ++i) {
+  const std::int64_t count = ops.align(image, box, 1, found);  // before `others` grows and moves
+  for (std::int64_t i = 0; i < count; ++i) {
     results.others.push_back(found[i].metric);
     foreground.push_back({0, 0, found[i].cell, 1, .5F, box});
   }

@@ -1,5 +1,6 @@
 // Tables of detectors: what is read, and that no file can do harm.
 #include <string>
+#include <string_view>
 
 #include <ps/error.h>
 #include <ps/nn/detector.h>
@@ -176,8 +177,8 @@ TEST_CASE("detector table: bytes at random give a detector or an error", "[unit]
     std::string text =
         table.substr(0, random.chance(0.2) ? random.below(table.size()) : table.size());
     for (std::uint64_t i = 0; i < 1 + random.below(6) && !text.empty(); ++i) {
-      const char* pieces = "[]{}:,-&*!|>'\"#%@`0123456789 \n\tNCcan\x01\xff";
-      text[random.below(text.size())] = pieces[random.below(41)];
+      constexpr std::string_view kPieces = "[]{}:,-&*!|>'\"#%@`0123456789 \n\tNCcan\x01\xff";
+      text[random.below(text.size())] = kPieces[random.below(kPieces.size())];
     }
     try {
       const Detector detector(parse_detector_table(text, "noise"), 2, 64, 64);
