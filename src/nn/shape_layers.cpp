@@ -115,6 +115,9 @@ std::unique_ptr<Layer> make_upsample(const Shape& input, std::int64_t factor) {
   constexpr std::int64_t kMaxFactor = 1024;
   require(factor > 0 && factor <= kMaxFactor, "upsample",
           "expected a factor of 1 to 1024, got " + std::to_string(factor));
+  constexpr std::int64_t kMaxSide = std::int64_t{1} << 30;
+  require(std::max(input.height, input.width) <= kMaxSide / factor, "upsample",
+          "expected no more than 2^30 rows and columns");
   return std::make_unique<UpsampleLayer>(input, factor);
 }
 
