@@ -24,7 +24,7 @@ using Words = std::vector<std::string>;
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kPatience{110};
+constexpr std::chrono::seconds kPatience{200};
 const std::string kData = "fm-det:count=64,val=24,size=64,classes=5,seed=3";
 const Words kAlone{PS_DETECT};
 const Words kJob{PS_PSRUN, "-n", "2", "-s", "2", "--", PS_DETECT};
