@@ -69,7 +69,7 @@ class Training {
   bool improve(std::uint32_t epoch, const Validation& scores);
   void save_last(std::uint32_t epoch);
   [[nodiscard]] bool should_stop(std::uint32_t epoch);
-  TrainResult finish(std::uint32_t epochs, const EpochLoop& loop);
+  TrainResult finish(std::uint32_t epochs);
 
   ps::Session& session_;
   Setup setup_;
@@ -129,7 +129,7 @@ TrainResult Training::run() {
         loop.run(epoch, [&](const EpochLoop::Moment& moment) { show(moment, epoch); });
     stop = end_epoch(epoch, over_all_workers(session_, mine), loop);
   }
-  return finish(epoch, loop);
+  return finish(epoch);
 }
 
 void Training::show(const EpochLoop::Moment& moment, std::uint32_t epoch) {
@@ -232,7 +232,7 @@ bool Training::should_stop(std::uint32_t epoch) {
   return true;
 }
 
-TrainResult Training::finish(std::uint32_t epochs, const EpochLoop& /*loop*/) {
+TrainResult Training::finish(std::uint32_t epochs) {
   if (best_.empty()) best_ = best_of_earlier(session_, setup_, network_);
   if (best_.empty()) best_ = values_of(model_);
   network_.bind({best_.begin(), best_.end()});
