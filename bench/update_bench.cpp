@@ -125,17 +125,29 @@ void rmsprop(benchmark::State& state) {
 void lars(benchmark::State& state) {
   rule_of(state, kernels::update(kernels::best_isa()).lars);
 }
+void rmsprop_momentum(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).rmsprop_momentum);
+}
+void lamb_direction(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).lamb);
+}
 void ftrl(benchmark::State& state) {
   rule_of(state, kernels::update(kernels::best_isa()).ftrl);
 }
+void ema(benchmark::State& state) {
+  rule_of(state, kernels::update(kernels::best_isa()).ema);
+}
 
 BENCHMARK(add);
-BENCHMARK(sgd)->ArgNames({"n", "copy"})->Args({2, 1});
-BENCHMARK(nesterov)->ArgNames({"n", "copy"})->Args({2, 1});
-BENCHMARK(adagrad)->ArgNames({"n", "copy"})->Args({2, 1});
-BENCHMARK(rmsprop)->ArgNames({"n", "copy"})->Args({2, 1});
-BENCHMARK(lars)->ArgNames({"n", "copy"})->Args({2, 1});
-BENCHMARK(ftrl)->ArgNames({"n", "copy"})->Args({2, 1});
+BENCHMARK(sgd)->ArgNames({"n", "copy"})->Args({1, 0});
+BENCHMARK(nesterov)->ArgNames({"n", "copy"})->Args({1, 0});
+BENCHMARK(adagrad)->ArgNames({"n", "copy"})->Args({1, 0});
+BENCHMARK(rmsprop)->ArgNames({"n", "copy"})->Args({1, 0});
+BENCHMARK(rmsprop_momentum)->ArgNames({"n", "copy"})->Args({1, 0});
+BENCHMARK(lars)->ArgNames({"n", "copy"})->Args({1, 0});
+BENCHMARK(lamb_direction)->ArgNames({"n", "copy"})->Args({1, 0});
+BENCHMARK(ftrl)->ArgNames({"n", "copy"})->Args({1, 0});
+BENCHMARK(ema)->ArgNames({"n", "copy"})->Args({1, 0});
 BENCHMARK(finite);
 BENCHMARK(momentum)->ArgNames({"n", "copy"})->ArgsProduct({{1, 2, 4}, {0, 1}});
 BENCHMARK(adam)->ArgNames({"n", "copy"})->ArgsProduct({{1, 2, 4}, {0, 1}});
