@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures PyTorch's training step of the detector pico on one thread: what layers_bench's images/s compare with.
+"""Measures PyTorch's training step of the detector pico on one thread: what psbench layers's images/s compare with.
 
 usage: bench/detector_torch.py [--batch N] [--size PIXELS] [--seconds S] [--profile]
 The network is that of ps::nn's table pico: Conv = convolution without bias, batch normalization, SiLU; forward, a

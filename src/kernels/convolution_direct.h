@@ -66,7 +66,7 @@ PS_HOST_DEVICE std::int64_t block_images(const Convolution& s, const Canvas& can
 // The input's phases are kept in a table of this many.
 inline constexpr std::int64_t kMaxDirectStride = 8;
 
-// Which way each pass goes: as measured on AVX2 (bench/layers_bench), direct wherever the taps'
+// Which way each pass goes: as measured on AVX2 (psbench layers), direct wherever the taps'
 // weights and pixels stay in the first-level cache, else by matrix products.
 PS_HOST_DEVICE bool is_direct(const Convolution& s, std::int64_t channels) {
   constexpr std::int64_t kMostTaps = 640;
