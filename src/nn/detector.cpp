@@ -6,51 +6,10 @@
 
 #include "nn/check.h"
 #include "nn/detector_walk.h"
+#include "nn/graph_builder.h"
 
 namespace ps::nn {
 namespace {
-
-class GraphBuilder final : public NetworkBuilder {
- public:
-  GraphBuilder(Graph& graph, const DetectorTable& table) : graph_(graph), table_(table) {}
-
-  [[nodiscard]] Value input() const override { return graph_.input(); }
-  [[nodiscard]] Shape shape(Value x) const override { return graph_.shape(x); }
-  Value add(Value a, Value b) override { return graph_.add(a, b); }
-  Value concat(std::span<const Value> values) override { return graph_.concat(values); }
-  Value slice(Value x, const SliceOptions& options) override { return graph_.slice(x, options); }
-  Value upsample(Value x, std::int64_t factor) override { return graph_.upsample(x, factor); }
-  Value zero_pad(Value x, const PadOptions& options) override {
-    return graph_.zero_pad(x, options);
-  }
-  Value max_pool(Value x, const MaxPoolOptions& options) override {
-    return graph_.max_pool(x, options);
-  }
-
- private:
-  Value make_convolution(Value x,
-                         const ConvolutionOptions& options,
-                         const std::string& name) override {
-    return graph_.convolution(x, options, name);
-  }
-  Value make_block(Value x, const ConvolutionOptions& options, const std::string& name) override {
-    x = graph_.convolution(x, options, name + ".conv");
-    const bool silu = table_.activation == ActivationFunction::kSilu;
-    x = graph_.batch_norm(x, {.epsilon = 1e-3F, .momentum = 0.03F, .silu = silu}, name + ".bn");
-    switch (table_.activation) {
-      case ActivationFunction::kRelu:
-        return graph_.relu(x);
-      case ActivationFunction::kLeakyRelu:
-        return graph_.leaky_relu(x, table_.slope);
-      case ActivationFunction::kSilu:
-        break;
-    }
-    return x;
-  }
-
-  Graph& graph_;
-  const DetectorTable& table_;
-};
 
 // A size that all usual strides divide.
 constexpr std::int64_t kReferenceSide = 3840;

@@ -12,5 +12,6 @@ struct Command {
 };
 
 Command layers_command(CLI::App& app);
+Command roofline_command(CLI::App& app);
 
 }  // namespace psbench

@@ -9,7 +9,7 @@
 #include "kernels/batch_norm.h"
 #include "kernels/isa.h"
 #include "nn/detector_walk.h"
-#include "nn/network_builder.h"
+#include "nn/graph_builder.h"
 
 namespace psbench {
 namespace {
@@ -17,36 +17,23 @@ namespace {
 using namespace ps::nn;  // NOLINT: a program of its own
 
 // Walks a table as Detector does and notes its convolutions; equal ones are counted together.
-class Recorder final : public ps::nn::NetworkBuilder {
+class Recorder final : public GraphBuilder {
  public:
-  explicit Recorder(std::int64_t size) : graph_({.channels = 3, .height = size, .width = size}) {}
+  using GraphBuilder::GraphBuilder;
 
   [[nodiscard]] const std::vector<Layer>& layers() const { return layers_; }
-
-  [[nodiscard]] Value input() const override { return graph_.input(); }
-  [[nodiscard]] Shape shape(Value x) const override { return graph_.shape(x); }
-  Value add(Value a, Value b) override { return graph_.add(a, b); }
-  Value concat(std::span<const Value> values) override { return graph_.concat(values); }
-  Value slice(Value x, const SliceOptions& options) override { return graph_.slice(x, options); }
-  Value upsample(Value x, std::int64_t factor) override { return graph_.upsample(x, factor); }
-  Value zero_pad(Value x, const PadOptions& options) override {
-    return graph_.zero_pad(x, options);
-  }
-  Value max_pool(Value x, const MaxPoolOptions& options) override {
-    return graph_.max_pool(x, options);
-  }
 
  private:
   Value make_convolution(Value x, const ConvolutionOptions& o, const std::string& name) override {
     note(x, o, false);
-    return graph_.convolution(x, o, name);
+    return GraphBuilder::make_convolution(x, o, name);
   }
   Value make_block(Value x, const ConvolutionOptions& o, const std::string& name) override {
     note(x, o, true);
-    return graph_.convolution(x, o, name);
+    return GraphBuilder::make_block(x, o, name);
   }
   void note(Value x, const ConvolutionOptions& o, bool block) {
-    const Shape in = graph_.shape(x);
+    const Shape in = shape(x);
     const Layer layer{.shape = {.channels = in.channels,
                                 .height = in.height,
                                 .width = in.width,
@@ -68,7 +55,6 @@ class Recorder final : public ps::nn::NetworkBuilder {
     ++found->count;
   }
 
-  Graph graph_;
   std::vector<Layer> layers_;
 };
 
@@ -84,7 +70,8 @@ Floats random_floats(std::int64_t count, std::uint64_t seed) {
 std::vector<Layer> convolutions_of(const ps::nn::DetectorTable& table,
                                    std::int64_t classes,
                                    std::int64_t size) {
-  Recorder recorder(size);
+  Graph graph({.channels = 3, .height = size, .width = size});
+  Recorder recorder(graph, table);
   ps::nn::build_detector(table, classes, recorder);
   return recorder.layers();
 }
