@@ -1,8 +1,18 @@
 # Decides whether this build has CUDA and says so in PS_CUDA_ENABLED, which src/kernels asks to choose between its
 # .cu sources and its CPU-only ones. A build with CUDA needs no GPU, and its programs run without a driver.
+# PS_CUDA_EMULATED says that there is no CUDA at all: the .cu sources are C++ over tests/support/cuda_host, so that
+# tests can run every kernel anywhere.
 set(PS_CUDA_ENABLED OFF)
-if(NOT PS_CUDA MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "PS_CUDA is \"${PS_CUDA}\"; expected AUTO, ON or OFF")
+set(PS_CUDA_EMULATED OFF)
+if(NOT PS_CUDA MATCHES "^(AUTO|ON|OFF|EMULATED)$")
+  message(FATAL_ERROR "PS_CUDA is \"${PS_CUDA}\"; expected AUTO, ON, OFF or EMULATED")
+endif()
+if(PS_CUDA STREQUAL "EMULATED")
+  message(STATUS "CUDA: EMULATED on the CPU. This build is for tests only: it uses no GPU and is not to be shipped")
+  set(PS_CUDA_ENABLED ON)
+  set(PS_CUDA_EMULATED ON)
+  include(${PROJECT_SOURCE_DIR}/tests/support/cuda_host/emulator.cmake)
+  return()
 endif()
 if(PS_CUDA STREQUAL "OFF")
   return()
@@ -43,4 +53,8 @@ function(ps_configure_cuda target)
                       $<$<AND:$<BOOL:${PS_WERROR}>,$<COMPILE_LANGUAGE:CUDA>>:-Werror=all-warnings;-Xcompiler=-Werror>)
   target_compile_definitions(${target} PRIVATE PS_HAVE_CUDA)
   target_link_libraries(${target} PRIVATE CUDA::cudart_static CUDA::cublas)
+endfunction()
+
+# What ps's .cu sources in the calling folder need besides: nothing, where nvcc compiles them (emulator.cmake has more).
+function(ps_configure_cuda_sources)
 endfunction()

@@ -29,6 +29,13 @@ struct BatchNormBackward {
   float* dbeta = nullptr;
 };
 
+// Running statistics: next[i] = (1 - share) * running[i] + share * scale * batch[i], in float64.
+struct Tracking {
+  std::int64_t channels = 0;
+  double share = 0.0;
+  double scale = 1.0;
+};
+
 // Sums run in a fixed order: the same bits on every instruction set.
 struct BatchNormOps {
   // Normalizes by the batch's own statistics and saves them: mean, variance [channels], the

@@ -1,0 +1,40 @@
+// Where a worker computes: the CPU, or GPUs of its machine.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ps {
+
+enum class DeviceKind { kCpu, kCuda };
+
+// `index` is CUDA's number of the device, as CUDA_VISIBLE_DEVICES leaves it; 0 for the CPU.
+struct Device {
+  DeviceKind kind = DeviceKind::kCpu;
+  int index = 0;
+
+  friend bool operator==(const Device&, const Device&) = default;
+};
+
+// "cpu", "cuda:1".
+std::string to_string(const Device& device);
+
+// How many CUDA devices this process can use: 0 in a build without CUDA, without a driver or
+// without a device.
+int cuda_device_count() noexcept;
+
+// What a GPU calls itself, "NVIDIA H100 80GB HBM3" say. REQUIRES: 0 <= index < count.
+std::string cuda_device_name(int index);
+
+// Why cuda_device_count() is 0, in a sentence to show; empty if it is not.
+std::string why_no_cuda();
+
+// "auto", "cpu", "cuda", "cuda:N" or "cuda:N,M,..." (as "0" and "0,1", too) into devices, at least
+// one. `auto` is the first GPU, or the CPU if there is none. Asking for a GPU in a build with CUDA
+// where no driver answers gives the CPU: `note` (may be null) then says so in a sentence, and is
+// emptied otherwise. Throws Error{kInvalidArgument} for other text, for a number twice or beyond
+// the devices there are, and Error{kUnavailable} for a GPU in a build without CUDA.
+std::vector<Device> parse_devices(std::string_view text, std::string* note);
+
+}  // namespace ps

@@ -1,0 +1,389 @@
+// The runtime's API and what tests ask of the emulator, over emulator.h.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "emulator.h"
+#include "grid.h"
+
+namespace {
+
+using cuda_host::Emulator;
+using cuda_host::Work;
+
+thread_local int t_device = 0;
+
+std::unique_lock<std::mutex> lock() {
+  return std::unique_lock(Emulator::get().mutex());
+}
+
+// Says which pointer is wrong, or nothing.
+std::string copy_fault(const void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  const Emulator& emulator = Emulator::get();
+  const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  std::string why = to_device ? emulator.check_device(to, bytes) : emulator.check_host(to, bytes);
+  if (!why.empty()) return "where a copy goes " + why;
+  why = from_device ? emulator.check_device(from, bytes) : emulator.check_host(from, bytes);
+  return why.empty() ? "" : "where a copy comes from " + why;
+}
+
+cudaError_t enqueue_copy(
+    void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  Emulator& emulator = Emulator::get();
+  if (const auto status = emulator.check(stream); status != cudaSuccess) return status;
+  if (bytes == 0) return cudaSuccess;
+  const std::string why = copy_fault(to, from, bytes, kind);
+  if (!why.empty()) return emulator.error(cudaErrorInvalidValue, why);
+  ++emulator.counters.copies;
+  emulator.push(stream, {.run = [=] { std::memcpy(to, from, bytes); }});
+  return cudaSuccess;
+}
+
+std::string launch_fault(const cuda_host::Launch& launch) {
+  const dim3& b = launch.blocks;
+  const dim3& t = launch.threads;
+  if (b.x == 0 || b.y == 0 || b.z == 0 || t.x == 0 || t.y == 0 || t.z == 0) {
+    return "a grid or block without threads";
+  }
+  if (t.x > 1024 || t.y > 1024 || t.z > 64 || t.x * t.y * t.z > 1024) {
+    return "more than 1024 threads a block";
+  }
+  if (b.x > 0x7FFFFFFFU || b.y > 0xFFFFU || b.z > 0xFFFFU) return "too many blocks";
+  if (launch.shared_bytes > 48U * 1024U) return "more than 48 KiB of shared memory";
+  if (launch.stream->device != t_device) return "the stream is of a device that is not current";
+  return "";
+}
+
+}  // namespace
+
+namespace cuda_host {
+
+void enqueue(const Launch& launch, const std::vector<Word>& words, std::function<void()> thread) {
+  const auto held = lock();
+  Emulator& emulator = Emulator::get();
+  if (emulator.check(launch.stream) != cudaSuccess) return;
+  const std::string why = launch_fault(launch);
+  if (!why.empty()) {
+    emulator.error(cudaErrorInvalidConfiguration, why);
+    return;
+  }
+  for (const Word& word : words) {
+    const std::string bad =
+        emulator.check_argument(word.value, word.pointer, launch.stream->device);
+    if (bad.empty()) continue;
+    emulator.error(cudaErrorInvalidValue, "an argument of a kernel " + bad);
+    return;
+  }
+  ++emulator.counters.launches;
+  emulator.push(launch.stream, {.run = [launch, thread = std::move(thread)] {
+                  Emulator& running = Emulator::get();
+                  running.finding = run_grid(launch, thread, running.choices);
+                }});
+}
+
+void set_devices(int count) {
+  const auto held = lock();
+  Emulator::get().set_devices(count);
+}
+
+void seed(std::uint64_t value) {
+  const auto held = lock();
+  Emulator::get().choices.seed(value);
+}
+
+void set_poison(unsigned char pattern) {
+  const auto held = lock();
+  Emulator::get().poison = pattern;
+  set_shared_poison(pattern);
+}
+
+void refuse_registration(bool refuse) {
+  const auto held = lock();
+  Emulator::get().refuse_registration = refuse;
+}
+
+void reset() {
+  const auto held = lock();
+  Emulator::get().reset();
+}
+
+Counters counters() {
+  const auto held = lock();
+  return Emulator::get().counters;
+}
+
+}  // namespace cuda_host
+
+// NOLINTBEGIN: the names are CUDA's
+
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorInvalidValue:
+      return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration:
+      return "cudaErrorInvalidConfiguration";
+    case cudaErrorInvalidResourceHandle:
+      return "cudaErrorInvalidResourceHandle";
+    case cudaErrorNoDevice:
+      return "cudaErrorNoDevice";
+    case cudaErrorInvalidDevice:
+      return "cudaErrorInvalidDevice";
+    case cudaErrorLaunchFailure:
+      return "cudaErrorLaunchFailure";
+    case cudaErrorNotReady:
+      return "cudaErrorNotReady";
+    default:
+      return "an error of CUDA";
+  }
+}
+
+const char* cudaGetErrorString(cudaError_t error) {
+  const char* text = cuda_host::describe(error);
+  return text == nullptr ? cudaGetErrorName(error) : text;
+}
+
+cudaError_t cudaGetLastError() {
+  return cuda_host::last_error(true);
+}
+cudaError_t cudaPeekAtLastError() {
+  return cuda_host::last_error(false);
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  const auto held = lock();
+  *count = Emulator::get().devices();
+  return *count > 0 ? cudaSuccess
+                    : Emulator::get().error(cudaErrorNoDevice, "no device is emulated");
+}
+
+cudaError_t cudaGetDevice(int* device) {
+  *device = t_device;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+  const auto held = lock();
+  if (device < 0 || device >= Emulator::get().devices()) {
+    return Emulator::get().error(cudaErrorInvalidDevice, "invalid device ordinal");
+  }
+  t_device = device;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  const auto held = lock();
+  if (device < 0 || device >= Emulator::get().devices()) {
+    return Emulator::get().error(cudaErrorInvalidDevice, "invalid device ordinal");
+  }
+  *properties = {.name = "emulated device",
+                 .totalGlobalMem = std::size_t{1} << 33U,
+                 .sharedMemPerBlock = 48U * 1024U,
+                 .warpSize = 32,
+                 .maxThreadsPerBlock = 1024,
+                 .multiProcessorCount = 4,
+                 .major = 8,
+                 .minor = 0};
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  cudaDeviceProp properties{};
+  const auto status = cudaGetDeviceProperties(&properties, device);
+  switch (attribute) {
+    case cudaDevAttrMaxThreadsPerBlock:
+      *value = properties.maxThreadsPerBlock;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+      *value = static_cast<int>(properties.sharedMemPerBlock);
+      break;
+    case cudaDevAttrMultiProcessorCount:
+      *value = properties.multiProcessorCount;
+      break;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = properties.major;
+      break;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = properties.minor;
+      break;
+  }
+  return status;
+}
+
+cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int peer) {
+  *can = device != peer ? 1 : 0;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceEnablePeerAccess(int /*peer*/, unsigned /*flags*/) {
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize() {
+  const auto held = lock();
+  ++Emulator::get().counters.device_waits;
+  Emulator::get().drain_all();
+  return Emulator::get().take_finding();
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+  const auto held = lock();
+  if (flags != cudaStreamNonBlocking) {
+    return Emulator::get().error(cudaErrorInvalidValue, "a stream that waits for the null stream");
+  }
+  *stream = Emulator::get().create(t_device);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const auto held = lock();
+  const auto status = Emulator::get().check(stream);
+  if (status == cudaSuccess) Emulator::get().destroy(stream);
+  return status;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const auto held = lock();
+  if (const auto status = Emulator::get().check(stream); status != cudaSuccess) return status;
+  ++Emulator::get().counters.stream_waits;
+  Emulator::get().drain(stream);
+  return Emulator::get().take_finding();
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  const auto held = lock();
+  if (const auto status = Emulator::get().check(stream); status != cudaSuccess) return status;
+  Emulator::get().advance_some();
+  if (const auto status = Emulator::get().take_finding(); status != cudaSuccess) return status;
+  return stream->queue.empty() ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
+  const auto held = lock();
+  if (const auto status = Emulator::get().check(stream); status != cudaSuccess) return status;
+  if (event->last == nullptr) return cudaSuccess;
+  Emulator::get().push(stream, {.kind = Work::Kind::kWait, .record = event->last});
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned /*flags*/) {
+  *event = new CUevent_st{t_device, nullptr};
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  const auto held = lock();
+  delete event;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const auto held = lock();
+  if (const auto status = Emulator::get().check(stream); status != cudaSuccess) return status;
+  if (event->device != stream->device) {
+    return Emulator::get().error(cudaErrorInvalidResourceHandle, "an event of another device");
+  }
+  event->last = std::make_shared<cuda_host::Record>(cuda_host::Record{false, stream});
+  Emulator::get().push(stream, {.kind = Work::Kind::kRecord, .record = event->last});
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const auto held = lock();
+  ++Emulator::get().counters.event_waits;
+  if (event->last != nullptr) Emulator::get().reach(*event->last);
+  return Emulator::get().take_finding();
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const auto held = lock();
+  Emulator::get().advance_some();
+  if (const auto status = Emulator::get().take_finding(); status != cudaSuccess) return status;
+  return event->last == nullptr || event->last->done ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  const auto held = lock();
+  if (t_device >= Emulator::get().devices()) {
+    return Emulator::get().error(cudaErrorNoDevice, "no device is emulated");
+  }
+  return Emulator::get().allocate(memory, bytes, t_device);
+}
+cudaError_t cudaFree(void* memory) {
+  const auto held = lock();
+  return Emulator::get().release(memory, false);
+}
+cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned /*flags*/) {
+  const auto held = lock();
+  return Emulator::get().allocate(memory, bytes, cuda_host::kHost);
+}
+cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+  return cudaHostAlloc(memory, bytes, cudaHostAllocDefault);
+}
+cudaError_t cudaFreeHost(void* memory) {
+  const auto held = lock();
+  return Emulator::get().release(memory, true);
+}
+
+cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned /*flags*/) {
+  const auto held = lock();
+  Emulator& emulator = Emulator::get();
+  if (emulator.refuse_registration) {
+    return emulator.error(cudaErrorMemoryAllocation, "registration is refused");
+  }
+  auto* first = static_cast<const std::byte*>(memory);
+  if (memory == nullptr || bytes == 0) {
+    return emulator.error(cudaErrorInvalidValue, "nothing to register");
+  }
+  for (const auto& [other, size] : emulator.registered) {
+    if (first < other + size && other < first + bytes) {
+      return emulator.error(cudaErrorHostMemoryAlreadyRegistered, "registered already");
+    }
+  }
+  ++emulator.counters.allocations;
+  emulator.registered[first] = bytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void* memory) {
+  const auto held = lock();
+  Emulator& emulator = Emulator::get();
+  emulator.drain_all();
+  ++emulator.counters.frees;
+  const auto erased = emulator.registered.erase(static_cast<const std::byte*>(memory));
+  return erased != 0 ? cudaSuccess
+                     : emulator.error(cudaErrorHostMemoryNotRegistered, "is not registered");
+}
+
+cudaError_t cudaMemcpyAsync(
+    void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  const auto held = lock();
+  return enqueue_copy(to, from, bytes, kind, stream);
+}
+
+cudaError_t cudaMemcpyPeerAsync(void* to,
+                                int /*to_device*/,
+                                const void* from,
+                                int /*from_device*/,
+                                std::size_t bytes,
+                                cudaStream_t stream) {
+  const auto held = lock();
+  return enqueue_copy(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+}
+
+cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
+  const auto held = lock();
+  Emulator& emulator = Emulator::get();
+  if (const auto status = emulator.check(stream); status != cudaSuccess) return status;
+  if (bytes == 0) return cudaSuccess;
+  const std::string why = emulator.check_device(to, bytes);
+  if (!why.empty()) return emulator.error(cudaErrorInvalidValue, "what is to be filled " + why);
+  ++emulator.counters.copies;
+  emulator.push(stream, {.run = [=] { std::memset(to, value, bytes); }});
+  return cudaSuccess;
+}
+
+// NOLINTEND
