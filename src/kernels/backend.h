@@ -22,6 +22,7 @@
 #include "kernels/linear.h"
 #include "kernels/pad.h"
 #include "kernels/pool.h"
+#include "kernels/precision.h"
 #include "kernels/softmax_cross_entropy.h"
 #include "kernels/upsample.h"
 
@@ -130,7 +131,8 @@ class Backend {
 // Of the CPU: the widest instruction set's kernels, on the calling thread.
 std::unique_ptr<Backend> cpu_backend();
 // On a stream of its own of that device. Throws Error{kUnavailable} if there is none.
-std::unique_ptr<Backend> cuda_backend(int device);
+std::unique_ptr<Backend> cuda_backend(int device,
+                                      MatmulPrecision precision = MatmulPrecision::kFp32);
 std::unique_ptr<Backend> make_backend(const Device& device);
 
 }  // namespace ps::kernels

@@ -1,6 +1,7 @@
 // A few channels after the others, so that their planes stay in the cache between the passes over
 // them, and yet each image's part is long enough to be fetched ahead.
 #include "kernels/batch_norm.h"
+#include "kernels/batch_norm_math.h"
 #include "kernels/lanes.h"
 #include "kernels/silu_cpu.h"
 
@@ -37,18 +38,6 @@ void for_planes(const BatchNorm& norm, const Channels& channels, const Visit& vi
   }
 }
 
-// What the pass forward does to a value of one channel, but for the activation.
-struct Line {
-  float mean;
-  float scale;
-  float shift;
-};
-
-Line line(const BatchNorm& norm, Index channel, float mean, float variance) {
-  const float inverse = 1.0F / __builtin_sqrtf(variance + norm.epsilon);
-  return {mean, norm.gamma[channel] * inverse, norm.beta[channel]};
-}
-
 void normalize(const BatchNorm& norm,
                const Channels& channels,
                const float* x,
@@ -57,10 +46,10 @@ void normalize(const BatchNorm& norm,
                const float* variance) {
   for_planes(norm, channels, [&](Index i, Index offset) {
     const Index channel = channels.first + i;
-    const Line to = line(norm, channel, mean[channel], variance[channel]);
+    const NormLine line = norm_line(norm, channel, mean[channel], variance[channel]);
     const float* in = x + offset;
     float* out = y + offset;
-    const auto normal = [=](Index k) { return (in[k] - to.mean) * to.scale + to.shift; };
+    const auto normal = [=](Index k) { return line.at(in[k]); };
     if (norm.silu) return silu(normal, out, norm.plane);
     PS_INDEPENDENT_LOOP
     for (Index k = 0; k < norm.plane; ++k) out[k] = normal(k);
@@ -111,20 +100,20 @@ void add(const float* dy, const float* x, float mean, Index count, Sums* sums) {
 }
 
 // Adds the gradient before the activation, which goes to dx unless that is null.
-void add_silu(const BatchNormBackward& a, const Line& to, Index offset, Index plane, Sums* sums) {
+void add_silu(
+    const BatchNormBackward& a, const NormLine& line, Index offset, Index plane, Sums* sums) {
   // Piece by piece, so that the sums find it in the first-level cache.
   float unwanted[kSiluPiece];
   for (Index first = 0; first < plane; first += kSiluPiece) {
     const Index count = plane - first < kSiluPiece ? plane - first : kSiluPiece;
     const float* x = a.x + offset + first;
     float* inner = a.dx == nullptr ? unwanted : a.dx + offset + first;
-    const auto normal = [=](Index i) { return (x[i] - to.mean) * to.scale + to.shift; };
+    const auto normal = [=](Index i) { return line.at(x[i]); };
     silu_backward(normal, a.dy + offset + first, inner, count);
-    add(inner, x, to.mean, count, sums);
+    add(inner, x, line.mean, count, sums);
   }
 }
 
-// dx = gamma / deviation * (dy - E[dy] - normal * E[dy * normal]).
 void backward_planes(const BatchNorm& norm,
                      const BatchNormBackward& a,
                      const Channels& channels,
@@ -132,17 +121,17 @@ void backward_planes(const BatchNorm& norm,
   const auto count = static_cast<double>(norm.batch * norm.plane);
   for_planes(norm, channels, [&](Index i, Index offset) {
     const Index channel = channels.first + i;
-    const double inverse = 1.0F / __builtin_sqrtf(a.variance[channel] + norm.epsilon);
-    const float mean = a.mean[channel];
-    const float scale = norm.gamma[channel] * static_cast<float>(inverse);
-    const auto mean_dy = static_cast<float>(sums[i].dy / count);
-    const auto slope = static_cast<float>(sums[i].dy_x * inverse / count * inverse);
+    const double inverse = inverse_deviation(a.variance[channel], norm.epsilon);
+    const NormSlope slope{.mean = a.mean[channel],
+                          .scale = norm.gamma[channel] * static_cast<float>(inverse),
+                          .mean_dy = static_cast<float>(sums[i].dy / count),
+                          .slope = static_cast<float>(sums[i].dy_x * inverse / count * inverse)};
     const float* x = a.x + offset;
     const float* dy = (norm.silu ? a.dx : a.dy) + offset;
     float* dx = a.dx + offset;
     PS_INDEPENDENT_LOOP
     for (Index k = 0; k < norm.plane; ++k) {
-      dx[k] = scale * (dy[k] - mean_dy - (x[k] - mean) * slope);
+      dx[k] = slope.at(x[k], dy[k]);
     }
   });
 }
@@ -153,15 +142,15 @@ void backward(const BatchNorm& norm, const BatchNormBackward& a) {
     for_planes(norm, channels, [&](Index i, Index offset) {
       const Index channel = channels.first + i;
       if (norm.silu) {
-        const Line to = line(norm, channel, a.mean[channel], a.variance[channel]);
-        add_silu(a, to, offset, norm.plane, &sums[i]);
+        const NormLine line = norm_line(norm, channel, a.mean[channel], a.variance[channel]);
+        add_silu(a, line, offset, norm.plane, &sums[i]);
       } else {
         add(a.dy + offset, a.x + offset, a.mean[channel], norm.plane, &sums[i]);
       }
     });
     for (Index i = 0; i < channels.count; ++i) {
       const Index channel = channels.first + i;
-      const float inverse = 1.0F / __builtin_sqrtf(a.variance[channel] + norm.epsilon);
+      const float inverse = inverse_deviation(a.variance[channel], norm.epsilon);
       a.dbeta[channel] = static_cast<float>(sums[i].dy);
       a.dgamma[channel] = static_cast<float>(sums[i].dy_x * double{inverse});
     }

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "base/assert.h"
 #include "kernels/backend.h"
 #include "kernels/device.h"
 
@@ -13,7 +14,7 @@ class Blas;
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int device);
+  CudaBackend(int device, MatmulPrecision precision);
   ~CudaBackend() override;
 
   [[nodiscard]] StreamView stream() const noexcept { return stream_; }
@@ -105,7 +106,15 @@ class CudaBackend final : public Backend {
  private:
   DeviceGuard guard_on() const { return DeviceGuard(stream_.view().device()); }
 
+  // Memory for what an operation's launches hand on to each other: they are done in order.
+  template <class T>
+  [[nodiscard]] T* scratch(std::int64_t count) const {
+    PS_ASSERT(static_cast<std::size_t>(count) * sizeof(T) <= scratch_.size(), "kScratchBytes");
+    return scratch_.as<T>();
+  }
+
   Stream stream_;
+  DeviceBuffer scratch_;
   std::unique_ptr<Blas> blas_;
 };
 

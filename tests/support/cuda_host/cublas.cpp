@@ -1,3 +1,4 @@
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ struct Product {
   float alpha;
   float beta;
   std::int64_t batch;
+  cublasComputeType_t type;
 };
 
 thread_local std::string t_why;
@@ -88,12 +90,35 @@ void store(const Operand& m, std::int64_t item, const Matrix& values) {
   }
 }
 
+float rounded(float value, cublasComputeType_t type) {
+  switch (type) {
+    case CUBLAS_COMPUTE_32F_FAST_16F:
+      return __half2float(__float2half_rn(value));
+    case CUBLAS_COMPUTE_32F_FAST_16BF:
+      return __bfloat162float(__float2bfloat16_rn(value));
+    case CUBLAS_COMPUTE_32F_FAST_TF32: {
+      // The 13 last bits are dropped, to the nearest and of ties to the even.
+      const auto bits = std::bit_cast<std::uint32_t>(value);
+      return value != value ? value
+                            : std::bit_cast<float>((bits + 0xFFFU + (bits >> 13U & 1U)) & ~0x1FFFU);
+    }
+    case CUBLAS_COMPUTE_32F:
+    case CUBLAS_COMPUTE_32F_PEDANTIC:
+      break;
+  }
+  return value;
+}
+
+Matrix load_factor(const Operand& m, std::int64_t item, cublasComputeType_t type) {
+  return load(m, item).unaryExpr([type](float value) { return rounded(value, type); });
+}
+
 void compute(const Product& p) {
   for (std::int64_t item = 0; item < p.batch; ++item) {
     Matrix c = Matrix::Zero(p.c.rows, p.c.columns);
     if (p.beta != 0.0F) c = p.beta * load(p.c, item);
-    const Matrix a = load(p.a, item);
-    const Matrix b = load(p.b, item);
+    const Matrix a = load_factor(p.a, item, p.type);
+    const Matrix b = load_factor(p.b, item, p.type);
     if (p.transpose_a && p.transpose_b) {
       c.noalias() += p.alpha * (a.transpose() * b.transpose());
     } else if (p.transpose_a) {
@@ -220,7 +245,7 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle,
                                           int ldc,
                                           long long stride_c,
                                           int batch,
-                                          cublasComputeType_t /*compute*/,
+                                          cublasComputeType_t type,
                                           cublasGemmAlgo_t /*algorithm*/) {
   const bool ta = transpose_a == CUBLAS_OP_T;
   const bool tb = transpose_b == CUBLAS_OP_T;
@@ -231,7 +256,8 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle,
                           .transpose_b = tb,
                           .alpha = *static_cast<const float*>(alpha),
                           .beta = *static_cast<const float*>(beta),
-                          .batch = batch});
+                          .batch = batch,
+                          .type = type});
 }
 
 cublasStatus_t cublasGemmEx(cublasHandle_t handle,

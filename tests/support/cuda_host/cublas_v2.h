@@ -1,6 +1,7 @@
-// Stands in for CUDA's <cublas_v2.h>: products of matrices on a stream, computed in float32 (a
-// TensorFloat-32 mode is accepted and changes nothing). Leading dimensions and the memory of every
-// matrix are checked when called; the scalars are the host's.
+// Stands in for CUDA's <cublas_v2.h>: products of matrices on a stream, summed in float32. The
+// compute types round factors as tensor cores do; a math mode is accepted and changes nothing.
+// Leading dimensions and the memory of every matrix are checked when called; the scalars are the
+// host's.
 #pragma once
 
 #include "cuda_runtime.h"
@@ -29,6 +30,8 @@ enum cublasAtomicsMode_t { CUBLAS_ATOMICS_NOT_ALLOWED = 0 };
 enum cublasComputeType_t {
   CUBLAS_COMPUTE_32F = 68,
   CUBLAS_COMPUTE_32F_PEDANTIC = 69,
+  CUBLAS_COMPUTE_32F_FAST_16F = 74,
+  CUBLAS_COMPUTE_32F_FAST_16BF = 75,
   CUBLAS_COMPUTE_32F_FAST_TF32 = 77,
 };
 enum cublasGemmAlgo_t { CUBLAS_GEMM_DEFAULT = -1 };

@@ -148,11 +148,16 @@ void add_words(std::vector<Word>* words, const T& argument) {
   if constexpr (std::is_pointer_v<T>) {
     words->push_back({static_cast<const void*>(argument), true});
   } else if constexpr (std::is_class_v<T> && alignof(T) % sizeof(void*) == 0) {
+#if __has_builtin(__builtin_clear_padding)  // what lies between the members may be anything
+    alignas(T) unsigned char copy[sizeof(T)];
+    std::memcpy(copy, &argument, sizeof(T));
+    __builtin_clear_padding(reinterpret_cast<T*>(copy));
     for (std::size_t at = 0; at < sizeof(T); at += sizeof(void*)) {
       Word word{nullptr, false};
-      std::memcpy(&word.value, reinterpret_cast<const char*>(&argument) + at, sizeof(void*));
+      std::memcpy(&word.value, copy + at, sizeof(void*));
       words->push_back(word);
     }
+#endif
   }
 }
 

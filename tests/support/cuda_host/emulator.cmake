@@ -28,5 +28,8 @@ function(ps_configure_cuda_sources)
   endif()
   set_source_files_properties(
     ${ARGN} TARGET_DIRECTORY ps
-    PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++;-O2;-fno-trapping-math;-Wno-unknown-pragmas;-Wa,--no-warn")
+    PROPERTIES
+      LANGUAGE CXX
+      # nvcc is not asked for -Wsign-conversion either: kernels count with CUDA's unsigned indices.
+      COMPILE_OPTIONS "-xc++;-O2;-fno-trapping-math;-Wno-unknown-pragmas;-Wno-sign-conversion;-Wa,--no-warn")
 endfunction()
