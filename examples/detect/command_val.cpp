@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "device.h"
 #include "found.h"
 #include "inference.h"
 #include "network.h"
@@ -32,7 +33,9 @@ ps::vision::Split split_of(const std::string& task) {
 int run_val(ps::Session& session, const Options& all) {
   const ValOptions& options = all.val;
   const bool leads = session.rank() == 0;
-  const std::vector<Trained> trained = load_ensemble(options.inference, options.batch_size);
+  const std::vector<Trained> trained =
+      load_ensemble(options.inference, options.batch_size,
+                    choose_device(options.inference.device, session.rank()));
   Network& network = *trained.front().network;
   const std::string path = options.data.empty() ? session.data_path() : options.data;
   if (path.empty()) {

@@ -28,7 +28,7 @@ int run_train(ps::Session& session, const Options& options) {
 
 int run_export(const Options& options) {
   const ExportOptions& wanted = options.export_to;
-  Trained trained = load_trained(wanted.weights, wanted.image_size, 1);
+  Trained trained = load_trained(wanted.weights, wanted.image_size, 1, {});
   std::string output = wanted.output;
   if (output.empty()) {
     const std::size_t dot = wanted.weights.rfind(".safetensors");

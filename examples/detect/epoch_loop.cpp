@@ -58,6 +58,7 @@ EpochLoop::EpochLoop(ps::Session& session, ps::Model& model, Network& network, c
       model_(model),
       network_(network),
       setup_(setup),
+      scales_loss_(setup.options.amp == "fp16" && network.device().kind == ps::DeviceKind::kCuda),
       frozen_(parameters_before(network, setup.options.freeze)) {}
 
 Tally EpochLoop::run(std::uint32_t epoch, const Watcher& watch) {
@@ -86,9 +87,9 @@ Tally EpochLoop::run(std::uint32_t epoch, const Watcher& watch) {
   }
   // Sync: the others are training on the epoch's last, short batch.
   for (; empty_ > 0; --empty_) {
-    if (++put_aside_ >= accumulated_batches(setup_, iteration_++)) end_step(0.0, nullptr, tally);
+    if (++put_aside_ >= accumulated_batches(setup_, iteration_++)) add_nothing(tally);
   }
-  if (put_aside_ > 0) end_step(0.0, nullptr, tally);
+  if (put_aside_ > 0) add_nothing(tally);
   tally.seconds_waited = loader.seconds_waited();
   tally.seconds = seconds_since(start);
   return tally;
@@ -134,19 +135,21 @@ void EpochLoop::learn(const ps::vision::DetectionBatch& batch, Tally& tally) {
                                  network_.max_batch())
                     .first;
   }
-  const std::span<const float> output = detector.graph().forward_training(batch.images);
-  output_gradient_.resize(std::max(output_gradient_.size(), output.size()));
-  const std::span<float> gradient = std::span(output_gradient_).first(output.size());
-  const ps::nn::DetectionLoss loss = criterion->second.run(output, n, batch.targets, gradient);
-  check_finite(loss);
-  const bool last = ++put_aside_ >= accumulated_batches(setup_, iteration_++);
-  if (last) {
-    end_step(static_cast<double>(n), &detector, tally);
-  } else {
-    detector.graph().backward(gradient, {});
-    model_.accumulate(static_cast<double>(n));
-  }
   const auto weight = static_cast<double>(n);
+  const bool last = ++put_aside_ >= accumulated_batches(setup_, iteration_++);
+  ps::nn::GradientReady ready;
+  if (last) {
+    begin_step(weight);
+    // Each gradient leaves while the layers before it still compute theirs.
+    ready = [&](std::size_t index) {
+      if (index >= frozen_) model_.parameters()[index].push_pull();
+    };
+  }
+  if (scales_loss_) detector.graph().scale_loss(loss_scale_.scale());
+  const ps::nn::DetectionLoss loss =
+      detector.graph().forward_backward(batch.images, criterion->second, batch.targets, ready);
+  check_finite(loss);
+  last ? end_step(tally) : model_.accumulate(weight);
   const std::array<double, 3> parts =
       weighted_parts(loss, loss_options(setup_, detector.head()), detector.head());
   for (std::size_t i = 0; i < parts.size(); ++i) tally.losses[i] += parts[i] * weight;
@@ -154,25 +157,26 @@ void EpochLoop::learn(const ps::vision::DetectionBatch& batch, Tally& tally) {
   tally.instances += static_cast<double>(batch.targets.size());
 }
 
-// Each gradient leaves while the layers before it still compute theirs. `detector`: null when there
-// is nothing to add to what was put aside.
-void EpochLoop::end_step(double weight, ps::nn::Detector* detector, Tally& tally) {
-  const auto parameters = model_.parameters();
+void EpochLoop::begin_step(double weight) {
   model_.begin_step(weight);
-  for (std::size_t i = 0; i < frozen_; ++i) parameters[i].skip();
-  if (detector != nullptr) {
-    const auto floats =
-        static_cast<std::size_t>(static_cast<std::int64_t>(weight) * detector->head().size());
-    detector->graph().backward(std::span(output_gradient_).first(floats), [&](std::size_t index) {
-      if (index >= frozen_) parameters[index].push_pull();
-    });
-  }
+  for (std::size_t i = 0; i < frozen_; ++i) model_.parameters()[i].skip();
+}
+
+// A step of what was put aside alone.
+void EpochLoop::add_nothing(Tally& tally) {
+  begin_step(0.0);
+  end_step(tally);
+}
+
+void EpochLoop::end_step(Tally& tally) {
   const ps::StepInfo info = model_.push_pull().wait();
   put_aside_ = 0;
   lr_ = info.lr;
   tally.staleness += info.mean_staleness;
   tally.steps += 1.0;
-  if (info.nonfinite > 0) {
+  if (scales_loss_) {
+    loss_scale_.update(info);
+  } else if (info.nonfinite > 0) {
     throw ps::Error(ps::ErrorCode::kAborted,
                     "the training diverged: gradients are not finite; try --set lr0=" +
                         std::to_string(setup_.hyperparameters.lr0 / 2));

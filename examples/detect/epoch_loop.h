@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include <ps/loss_scale.h>
 #include <ps/model.h>
 #include <ps/nn/detection.h>
 #include <ps/session.h>
@@ -57,16 +58,19 @@ class EpochLoop {
   // What the loader was told of a batch, or that this worker has no part in one (sync).
   std::optional<ps::vision::BatchOrder> next_order(ps::Samples& samples, std::uint32_t epoch);
   void learn(const ps::vision::DetectionBatch& batch, Tally& tally);
-  void end_step(double weight, ps::nn::Detector* detector, Tally& tally);
+  void begin_step(double weight);
+  void end_step(Tally& tally);
+  void add_nothing(Tally& tally);
   void check_finite(const ps::nn::DetectionLoss& loss) const;
 
   ps::Session& session_;
   ps::Model& model_;
   Network& network_;
   const Setup& setup_;
+  const bool scales_loss_;  // --amp fp16
+  ps::LossScale loss_scale_;
   const std::size_t frozen_;  // parameters, from the first
   std::map<std::pair<int, int>, ps::nn::DetectionCriterion> criteria_;  // by input size
-  std::vector<float> output_gradient_;
   std::uint64_t iteration_ = 0;  // batches of all workers together, from the run's beginning
   std::uint32_t put_aside_ = 0;  // batches whose gradients wait for the step's end
   std::uint32_t empty_ = 0;      // batches of the epoch that had nothing for this worker

@@ -46,15 +46,18 @@ std::vector<std::span<const float>> views(const Values& values) {
 
 }  // namespace
 
-Network::Network(NetworkSpec spec, std::int64_t max_batch)
-    : spec_(std::move(spec)), max_batch_(max_batch) {}
+Network::Network(NetworkSpec spec,
+                 std::int64_t max_batch,
+                 const ps::Device& device,
+                 ps::Precision precision)
+    : spec_(std::move(spec)), max_batch_(max_batch), device_(device), precision_(precision) {}
 
 ps::nn::Detector& Network::at(ps::vision::ImageSize size) {
   auto& detector = detectors_[{size.height, size.width}];
   if (!detector) {
     detector = std::make_unique<ps::nn::Detector>(
         spec_.table, static_cast<std::int64_t>(spec_.names.size()), size.height, size.width);
-    detector->graph().prepare(max_batch_);
+    detector->graph().prepare(max_batch_, device_, precision_);
     if (!weights_.empty()) bind(*detector);
   }
   return *detector;
@@ -151,11 +154,14 @@ Values transfer(const ps::SafetensorsFile& file,
   return values;
 }
 
-Trained load_trained(const std::string& path, int image_size, std::int64_t max_batch) {
+Trained load_trained(const std::string& path,
+                     int image_size,
+                     std::int64_t max_batch,
+                     const ps::Device& device) {
   const ps::SafetensorsFile file = ps::load_safetensors(path);
   NetworkSpec spec = spec_of(file, path);
   if (image_size != 0) spec.image_size = image_size;
-  Trained trained{.network = std::make_unique<Network>(std::move(spec), max_batch),
+  Trained trained{.network = std::make_unique<Network>(std::move(spec), max_batch, device),
                   .values = {},
                   .metadata = file.metadata};
   for (const ps::nn::Parameter& parameter : trained.network->detector().graph().parameters()) {
@@ -170,10 +176,12 @@ Trained load_trained(const std::string& path, int image_size, std::int64_t max_b
   return trained;
 }
 
-std::vector<Trained> load_ensemble(const InferenceOptions& options, std::int64_t max_batch) {
+std::vector<Trained> load_ensemble(const InferenceOptions& options,
+                                   std::int64_t max_batch,
+                                   const ps::Device& device) {
   std::vector<Trained> trained;
   for (const std::string& path : options.weights) {
-    trained.push_back(load_trained(path, options.image_size, max_batch));
+    trained.push_back(load_trained(path, options.image_size, max_batch, device));
     if (trained.back().network->spec().names != trained.front().network->spec().names) {
       mismatch(path, "its classes are not those of " + options.weights.front());
     }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <ps/device.h>
 #include <ps/model.h>
 #include <ps/nn/detector.h>
 #include <ps/safetensors.h>
@@ -31,7 +32,10 @@ struct NetworkSpec {
 class Network {
  public:
   // max_batch: of a forward or training pass at any size.
-  Network(NetworkSpec spec, std::int64_t max_batch);
+  Network(NetworkSpec spec,
+          std::int64_t max_batch,
+          const ps::Device& device,
+          ps::Precision precision = ps::Precision::kFp32);
 
   [[nodiscard]] const NetworkSpec& spec() const noexcept { return spec_; }
   // The network at the size that it is trained at: its parameters are those of all sizes.
@@ -39,6 +43,7 @@ class Network {
   // Sizes are multiples of the largest stride.
   ps::nn::Detector& at(ps::vision::ImageSize size);
   [[nodiscard]] std::int64_t max_batch() const noexcept { return max_batch_; }
+  [[nodiscard]] const ps::Device& device() const noexcept { return device_; }
 
   // Where the weights, by parameter, and the gradients lie; alive as long as they are used. Without
   // gradients: for forward passes.
@@ -50,6 +55,8 @@ class Network {
 
   NetworkSpec spec_;
   const std::int64_t max_batch_;
+  const ps::Device device_;
+  const ps::Precision precision_;
   // By height and width.
   std::map<std::pair<int, int>, std::unique_ptr<ps::nn::Detector>> detectors_;
   std::vector<std::span<const float>> weights_;
@@ -82,10 +89,15 @@ struct Trained {
   std::map<std::string, std::string> metadata;
 };
 // image_size 0: as trained. Throws ps::Error naming the file and the tensor.
-Trained load_trained(const std::string& path, int image_size, std::int64_t max_batch);
+Trained load_trained(const std::string& path,
+                     int image_size,
+                     std::int64_t max_batch,
+                     const ps::Device& device);
 
 // The networks of several files; they have the same classes. Throws likewise, and kMismatch.
-std::vector<Trained> load_ensemble(const InferenceOptions& options, std::int64_t max_batch);
+std::vector<Trained> load_ensemble(const InferenceOptions& options,
+                                   std::int64_t max_batch,
+                                   const ps::Device& device);
 std::vector<Network*> networks_of(const std::vector<Trained>& trained);
 
 // Throws ps::Error(kMismatch) unless the data's classes are the network's.

@@ -37,6 +37,7 @@ struct TrainOptions {
   std::int32_t save_period = -1;
   std::uint32_t loaders = 1;  // threads that read and augment, a worker
   double max_hours = 0.0;     // 0: no limit
+  std::string device = "auto";
   std::string amp = "off";
   std::string project = "runs/train";
   std::string name = "exp";
@@ -56,6 +57,7 @@ struct InferenceOptions {
   std::vector<std::int32_t> classes;  // empty: all
   bool agnostic = false;
   bool augment = false;  // at three scales, mirrored
+  std::string device = "auto";
   std::string project;
   std::string name = "exp";
   bool exist_ok = false;

@@ -61,8 +61,13 @@ void declare_how(CLI::App& app, TrainOptions& options) {
                "Each batch at a size between half and 1.5 of --img");
   app.add_flag("--single-cls", options.single_class, "All objects are of one class");
   app.add_flag("--noautoanchor{false}", options.auto_anchor, "Keep the network's anchors");
-  app.add_option("--amp", options.amp, "off, bf16 or fp16 (GPUs only)")
-      ->check(CLI::IsMember({"off", "bf16", "fp16"}))
+  app.add_option("--device", options.device,
+                 "cpu, cuda:N (or N), or auto: the machine's GPUs in turn, if there are any")
+      ->capture_default_str();
+  app.add_option("--amp", options.amp,
+                 "Products of matrices on a GPU: off (fp32), tf32, bf16, or fp16 with a dynamic "
+                 "scale of the loss")
+      ->check(CLI::IsMember({"off", "tf32", "bf16", "fp16"}))
       ->capture_default_str();
 }
 

@@ -18,6 +18,7 @@
 
 #include "checkpoint.h"
 #include "console.h"
+#include "device.h"
 #include "epoch_loop.h"
 #include "gather.h"
 #include "report.h"
@@ -49,7 +50,10 @@ class Training {
       : session_(session),
         setup_(prepare_training(session, options)),
         val_batch_(kValidationBatches * worker_batch(session, setup_.options)),
-        network_(setup_.spec, val_batch_),
+        network_(setup_.spec,
+                 val_batch_,
+                 choose_device(setup_.options.device, session.rank()),
+                 precision_of(setup_.options.amp)),
         model_(session.model("detect", model_options(session, setup_))) {
     begin();
   }
@@ -110,8 +114,9 @@ void Training::announce() {
               ps::optimizer_name(chosen.optimizer),
               sgd != nullptr ? sgd->momentum : setup_.hyperparameters.momentum,
               options().batch_size, setup_.train->size(), options().epochs, setup_.folder.c_str());
-  if (options().amp != "off") {
-    std::printf("--amp %s: there is no GPU to compute so; fp32 is used\n", options().amp.c_str());
+  std::printf("on %s\n", describe_device(network_.device()).c_str());
+  if (options().amp != "off" && network_.device().kind == ps::DeviceKind::kCpu) {
+    std::printf("--amp %s is for GPUs: the CPU computes in fp32\n", options().amp.c_str());
   }
   std::fflush(stdout);
   report_->draw_labels(*setup_.train);

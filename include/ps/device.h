@@ -17,6 +17,15 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
+// What the factors of matrix products on a GPU are rounded to; sums are float32 always, and so is
+// all that lies in memory. The CPU always computes as kFp32 says.
+enum class Precision {
+  kFp32,
+  kTf32,  // 10 bits of mantissa, on tensor cores
+  kBf16,  // bfloat16
+  kFp16,  // float16: beyond 65504 infinite, below 6e-8 zero; see ps/loss_scale.h
+};
+
 // "cpu", "cuda:1".
 std::string to_string(const Device& device);
 

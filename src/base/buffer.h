@@ -53,6 +53,10 @@ class Memory {
   [[nodiscard]] std::span<T> as() const noexcept {
     return {reinterpret_cast<T*>(bytes_.data()), bytes_.size() / sizeof(T)};
   }
+  // A part of it, sharing ownership. REQUIRES: offset + count <= size().
+  [[nodiscard]] Memory slice(std::size_t offset, std::size_t count) const {
+    return {owner_, bytes_.subspan(offset, count)};
+  }
   [[nodiscard]] Buffer buffer() const { return {owner_, bytes_}; }
   [[nodiscard]] Buffer buffer(std::size_t offset, std::size_t count) const {
     return {owner_, bytes_.subspan(offset, count)};
@@ -64,6 +68,19 @@ class Memory {
  private:
   std::shared_ptr<void> owner_;
   std::span<std::byte> bytes_;
+};
+
+// Hands out Memory side by side: what is allocated one after another is copied, registered or
+// mapped in one piece. Memory that is handed out keeps its whole block alive.
+class Arena {
+ public:
+  // 64-byte aligned and zeroed; a multiple of 64 bytes is followed at once by the next one, but for
+  // the end of a block.
+  Memory allocate(std::size_t bytes);
+
+ private:
+  Memory block_;
+  std::size_t used_ = 0;
 };
 
 }  // namespace ps

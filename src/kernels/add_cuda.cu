@@ -9,7 +9,17 @@ struct Sum {
   PS_HOST_DEVICE float operator()(float a, float b) const { return a + b; }
 };
 
+struct Multiple {
+  float factor;
+  PS_HOST_DEVICE float operator()(float x) const { return x * factor; }
+};
+
 }  // namespace
+
+void CudaBackend::scale(float* x, std::int64_t count, float factor) {
+  const DeviceGuard guard = guard_on();
+  map(stream_, Multiple{factor}, x, x, count);
+}
 
 void CudaBackend::add(const float* a, const float* b, float* y, std::int64_t count) {
   const DeviceGuard guard = guard_on();

@@ -52,6 +52,12 @@ struct AlignedScales {
   float dfl = 1.0F;
 };
 
+struct AlignedGains {
+  float box = 1.0F;
+  float category = 1.0F;
+  float dfl = 1.0F;
+};
+
 // Sums over the foreground, not yet scaled.
 struct AlignedLoss {
   double box = 0.0;       // score * (1 - CIoU)

@@ -1,5 +1,5 @@
 #include "kernels/aligned_loss.h"
-#include "kernels/bce_math.h"
+#include "kernels/aligned_loss_math.h"
 #include "kernels/distance_lanes.h"
 #include "kernels/lanes.h"
 
@@ -71,29 +71,12 @@ void offer_cells(const AlignedImage& image,
   }
 }
 
-struct Range {
-  Index first;
-  Index last;  // not in it
-};
-
-// The cells whose centers lie inside, in one dimension.
-Range inside(Index cells, Index stride, float center, float size) {
-  const float low = center - size / 2.0F;
-  const float high = center + size / 2.0F;
-  Range range{0, cells};
-  while (range.first < cells && !center_inside(range.first, stride, low, high)) ++range.first;
-  while (range.last > range.first && !center_inside(range.last - 1, stride, low, high)) {
-    --range.last;
-  }
-  return range;
-}
-
 Index align(const AlignedImage& image, const Box& box, Index category, AlignedCell* found) {
   Best best{found};
   for (Index number = 0; number < image.level_count; ++number) {
     const AlignedLevel& level = image.levels[number];
-    const Range columns = inside(level.grid.width, level.stride, box.x, box.width);
-    const Range rows = inside(level.grid.height, level.stride, box.y, box.height);
+    const CellRange columns = CellRange::inside(level.grid.width, level.stride, box.x, box.width);
+    const CellRange rows = CellRange::inside(level.grid.height, level.stride, box.y, box.height);
     const float* logits =
         image.output + level.offset + (kBoxChannels + category) * level.grid.cells();
     for (Index row = rows.first; row < rows.last; ++row) {
@@ -108,8 +91,7 @@ Index align(const AlignedImage& image, const Box& box, Index category, AlignedCe
   return best.count;
 }
 
-// softplus(x), the cross-entropy against 0, and its derivative.
-double against_zero(const float* logits, Index count, float scale, float* gradient) {
+double all_against_zero(const float* logits, Index count, float scale, float* gradient) {
   float losses[kBlock];
   float unwanted[kBlock];
   double total = 0.0;
@@ -119,9 +101,9 @@ double against_zero(const float* logits, Index count, float scale, float* gradie
     PS_INDEPENDENT_LOOP
     for (Index i = 0; i < size; ++i) {
       const float x = logits[start + i];
-      const Sigmoid s = Sigmoid::of(x);
-      losses[i] = (x > 0.0F ? x : 0.0F) + s.tail;
-      slopes[i] = s.yes * scale;
+      const LossTerm term = against_zero(x);
+      losses[i] = term.loss;
+      slopes[i] = term.gradient * scale;
     }
     total += sum(size, [&losses](Index i) { return losses[i]; });
   }
@@ -133,47 +115,11 @@ double categories(const AlignedLevel& level, float scale, const float* output, f
   double total = 0.0;
   for (Index n = 0; n < grid.batch; ++n) {
     const Index first = n * grid.sample_floats + level.offset + kBoxChannels * grid.cells();
-    total += against_zero(output + first, grid.classes * grid.cells(), scale,
-                          gradient == nullptr ? nullptr : gradient + first);
+    total += all_against_zero(output + first, grid.classes * grid.cells(), scale,
+                              gradient == nullptr ? nullptr : gradient + first);
   }
   return total;
 }
-
-// One side's logits: the distribution focal loss against a distance in cells, and what the
-// gradient consists of.
-struct SideTerms {
-  Distribution said;
-  Index near;   // the bins below and above the distance share it
-  float share;  // of the bin above
-  double loss;
-
-  static SideTerms of(const float* logits, Index plane, float distance) {
-    // The last bin is the longest distance.
-    constexpr float kLongest = static_cast<float>(kBins - 1) - 0.01F;
-    const float wanted = distance < 0.0F ? 0.0F : (distance > kLongest ? kLongest : distance);
-    SideTerms terms{.said = Distribution::of(logits, plane),
-                    .near = static_cast<Index>(wanted),
-                    .share = 0.0F,
-                    .loss = 0.0};
-    terms.share = wanted - static_cast<float>(terms.near);
-    const float* low = logits + terms.near * plane;
-    const float expected = low[0] * (1.0F - terms.share) + low[plane] * terms.share;
-    terms.loss = double{terms.said.top + logarithm(terms.said.total) - expected};
-    return terms;
-  }
-
-  // by_mean: the rest of the loss's derivative by the distribution's mean. dfl: what this loss is
-  // multiplied by.
-  void write_gradient(
-      const float* logits, Index plane, float by_mean, float dfl, float* gradient) const {
-    for (Index bin = 0; bin < kBins; ++bin) {
-      const float p = said.probability(logits[bin * plane]);
-      const float wanted = bin == near ? 1.0F - share : (bin == near + 1 ? share : 0.0F);
-      gradient[bin * plane] =
-          by_mean * p * (static_cast<float>(bin) - said.mean) + dfl * (p - wanted);
-    }
-  }
-};
 
 // The box of one cell.
 void add_box(const AlignedLevel& level,
@@ -183,20 +129,11 @@ void add_box(const AlignedLevel& level,
              float* gradient,
              AlignedLoss& loss) {
   const Index plane = level.grid.cells();
-  const float size = 1.0F / static_cast<float>(level.stride);
-  // In cells, relative to the cell's center.
-  const Index column = f.cell % level.grid.width;
-  const Index row = f.cell / level.grid.width;
-  const Box wanted{.x = f.box.x * size - (static_cast<float>(column) + 0.5F),
-                   .y = f.box.y * size - (static_cast<float>(row) + 0.5F),
-                   .width = f.box.width * size,
-                   .height = f.box.height * size};
-  const float distances[kSides] = {0.5F * wanted.width - wanted.x, 0.5F * wanted.height - wanted.y,
-                                   0.5F * wanted.width + wanted.x, 0.5F * wanted.height + wanted.y};
+  const Box wanted = wanted_of(level, f);
   SideTerms sides[kSides];
   double dfl = 0.0;
   for (Index side = 0; side < kSides; ++side) {
-    sides[side] = SideTerms::of(logits + side * kBins * plane, plane, distances[side]);
+    sides[side] = SideTerms::of(logits + side * kBins * plane, plane, distance_to(wanted, side));
     dfl += sides[side].loss;
   }
   const Box said =
@@ -206,14 +143,10 @@ void add_box(const AlignedLevel& level,
   loss.dfl += double{f.score} * dfl / double{kSides};
   if (gradient == nullptr) return;
   const Box by_box = overlap.gradient(said, wanted);
-  const float box_scale = -scales.box * f.score;
-  const float by_mean[kSides] = {
-      box_scale * (by_box.width - 0.5F * by_box.x), box_scale * (by_box.height - 0.5F * by_box.y),
-      box_scale * (by_box.width + 0.5F * by_box.x), box_scale * (by_box.height + 0.5F * by_box.y)};
-  const float dfl_scale = scales.dfl * f.score / static_cast<float>(kSides);
   for (Index side = 0; side < kSides; ++side) {
     const Index first = side * kBins * plane;
-    sides[side].write_gradient(logits + first, plane, by_mean[side], dfl_scale, gradient + first);
+    sides[side].write_gradient(logits + first, plane, slope_by_mean(by_box, side, scales, f.score),
+                               dfl_slope(scales, f.score), gradient + first);
   }
 }
 

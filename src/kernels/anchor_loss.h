@@ -21,6 +21,13 @@ struct Positive {
   float height;
 };
 
+// One scale of a head with anchors.
+struct AnchorLevel {
+  GridLevel grid;
+  std::int64_t offset = 0;  // floats of a sample's output before this level
+  double balance = 1.0;     // how much its objectness counts
+};
+
 // The most positives that one true box has per anchor.
 inline constexpr std::int64_t kPositivesPerAnchor = 5;
 
@@ -42,6 +49,17 @@ struct AnchorTerms {
   float objectness_scale = 1.0F;
 };
 
+// What all levels' terms are made of.
+struct AnchorGains {
+  CrossEntropy category_loss;
+  CrossEntropy objectness_loss;
+  float label_smoothing = 0.0F;  // e: true class 1 - e / 2, others e / 2
+  float threshold = 4.0F;        // no side of a matched box is that many times its anchor's
+  float box = 1.0F;
+  float objectness = 1.0F;
+  float category = 1.0F;
+};
+
 // Sums, not yet scaled.
 struct PositiveLoss {
   double box = 0.0;       // of 1 - CIoU
@@ -59,7 +77,7 @@ struct AnchorArrays {
 // Gradients' bits are the same on every instruction set.
 struct AnchorLossOps {
   // Fills `positives` (room for count * anchors * kPositivesPerAnchor) and returns how many. Their
-  // order: offset (see takes_offset), anchor, true box.
+  // order: offset (see takes_offset), anchor, true box (is_positive).
   std::int64_t (*assign)(const GridLevel& level,
                          float threshold,
                          const TrueBox* boxes,

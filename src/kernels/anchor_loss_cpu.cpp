@@ -1,5 +1,5 @@
 #include "kernels/anchor_loss.h"
-#include "kernels/anchor_math.h"
+#include "kernels/anchor_loss_math.h"
 #include "kernels/lanes.h"
 
 namespace ps::kernels::PS_ISA {
@@ -12,42 +12,16 @@ Index assign(const GridLevel& level,
              const TrueBox* boxes,
              Index count,
              Positive* positives) {
-  const auto width = static_cast<float>(level.width);
-  const auto height = static_cast<float>(level.height);
   Index found = 0;
   for (int offset = 0; offset < kCellOffsets; ++offset) {
-    const CellOffset away = CellOffset::of(offset);
     for (Index anchor = 0; anchor < level.anchors; ++anchor) {
-      const float* size = level.anchor_sizes + 2 * anchor;
       for (Index i = 0; i < count; ++i) {
-        const Box box{.x = boxes[i].x * width,
-                      .y = boxes[i].y * height,
-                      .width = boxes[i].width * width,
-                      .height = boxes[i].height * height};
-        if (!takes_offset(offset, box.x, box.y, width, height) ||
-            !fits_anchor(box.width, box.height, size[0], size[1], threshold)) {
-          continue;
-        }
-        const std::int32_t column = cell_of(box.x - away.x, level.width);
-        const std::int32_t row = cell_of(box.y - away.y, level.height);
-        positives[found++] = {.image = boxes[i].image,
-                              .anchor = static_cast<std::int32_t>(anchor),
-                              .cell = row * static_cast<std::int32_t>(level.width) + column,
-                              .category = boxes[i].category,
-                              .x = box.x - static_cast<float>(column),
-                              .y = box.y - static_cast<float>(row),
-                              .width = box.width,
-                              .height = box.height};
+        if (!is_positive(level, threshold, offset, anchor, boxes[i])) continue;
+        positives[found++] = positive_of(level, offset, anchor, boxes[i]);
       }
     }
   }
   return found;
-}
-
-// Where the logits of a positive begin; they lie a plane of cells apart.
-Index first_logit(const GridLevel& level, const Positive& positive) {
-  return positive.image * level.sample_floats +
-         positive.anchor * level.anchor_channels() * level.cells() + positive.cell;
 }
 
 // The classes of one positive.
@@ -83,24 +57,16 @@ PositiveLoss positives_with(const GridLevel& level,
     const Index first = first_logit(level, p);
     const float* logits = arrays.output + first;
     float* gradient = arrays.gradient == nullptr ? nullptr : arrays.gradient + first;
-    const float* size = level.anchor_sizes + Index{2} * p.anchor;
-    const AnchorBox said = AnchorBox::of({.x = logits[0],
-                                          .y = logits[plane],
-                                          .width = logits[2 * plane],
-                                          .height = logits[3 * plane]},
-                                         size[0], size[1]);
-    const Box wanted{.x = p.x, .y = p.y, .width = p.width, .height = p.height};
-    const CompleteIou overlap = CompleteIou::of(said.box, wanted);
-    const float value = overlap.value();
+    const AnchorOverlap box = AnchorOverlap::of(level, p, logits);
+    const float value = box.overlap.value();
     result.box += 1.0 - double{value};
-    arrays.objectness[(p.image * level.anchors + p.anchor) * plane + p.cell] =
-        at_least(value, 0.0F);
+    arrays.objectness[objectness_index(level, p)] = at_least(value, 0.0F);
     if (gradient != nullptr) {
-      const Box by_box = overlap.gradient(said.box, wanted);
-      gradient[0] -= by_box.x * said.slope.x * terms.box_scale;
-      gradient[plane] -= by_box.y * said.slope.y * terms.box_scale;
-      gradient[2 * plane] -= by_box.width * said.slope.width * terms.box_scale;
-      gradient[3 * plane] -= by_box.height * said.slope.height * terms.box_scale;
+      const Box slope = box.slope(terms.box_scale);
+      gradient[0] -= slope.x;
+      gradient[plane] -= slope.y;
+      gradient[2 * plane] -= slope.width;
+      gradient[3 * plane] -= slope.height;
     }
     if (level.classes == 1) continue;
     result.category += category_loss(level, terms, loss, p.category, logits + 5 * plane,

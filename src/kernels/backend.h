@@ -18,11 +18,11 @@
 #include "kernels/batch_norm.h"
 #include "kernels/bias.h"
 #include "kernels/convolution.h"
+#include "kernels/device.h"
 #include "kernels/join.h"
 #include "kernels/linear.h"
 #include "kernels/pad.h"
 #include "kernels/pool.h"
-#include "kernels/precision.h"
 #include "kernels/softmax_cross_entropy.h"
 #include "kernels/upsample.h"
 
@@ -36,6 +36,8 @@ class Backend {
   virtual ~Backend() = default;
 
   [[nodiscard]] virtual Device device() const = 0;
+  // What the operations are enqueued on; null on the CPU, where they are done at once.
+  [[nodiscard]] virtual const StreamView* queue() const noexcept { return nullptr; }
 
   // --- Memory. `floats` and `count` are numbers of floats.
 
@@ -56,6 +58,8 @@ class Backend {
       const Activation& f, const float* x, const float* dy, float* dx, std::int64_t count) = 0;
 
   virtual void add(const float* a, const float* b, float* y, std::int64_t count) = 0;
+  // x *= factor.
+  virtual void scale(float* x, std::int64_t count, float factor) = 0;
 
   virtual void batch_norm_training(
       const BatchNorm& norm, const float* x, float* y, float* mean, float* variance) = 0;
@@ -131,8 +135,7 @@ class Backend {
 // Of the CPU: the widest instruction set's kernels, on the calling thread.
 std::unique_ptr<Backend> cpu_backend();
 // On a stream of its own of that device. Throws Error{kUnavailable} if there is none.
-std::unique_ptr<Backend> cuda_backend(int device,
-                                      MatmulPrecision precision = MatmulPrecision::kFp32);
-std::unique_ptr<Backend> make_backend(const Device& device);
+std::unique_ptr<Backend> cuda_backend(int device, Precision precision = Precision::kFp32);
+std::unique_ptr<Backend> make_backend(const Device& device, Precision precision = Precision::kFp32);
 
 }  // namespace ps::kernels

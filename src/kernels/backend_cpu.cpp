@@ -44,6 +44,10 @@ class CpuBackend final : public Backend {
     kernels::add(isa_).run(a, b, y, count);
   }
 
+  void scale(float* x, std::int64_t count, float factor) override {
+    for (std::int64_t i = 0; i < count; ++i) x[i] *= factor;
+  }
+
   void batch_norm_training(
       const BatchNorm& norm, const float* x, float* y, float* mean, float* variance) override {
     batch_norm(isa_).forward_training(norm, x, y, mean, variance);
@@ -178,8 +182,8 @@ std::unique_ptr<Backend> cpu_backend() {
   return std::make_unique<CpuBackend>();
 }
 
-std::unique_ptr<Backend> make_backend(const Device& device) {
-  return device.kind == DeviceKind::kCpu ? cpu_backend() : cuda_backend(device.index);
+std::unique_ptr<Backend> make_backend(const Device& device, Precision precision) {
+  return device.kind == DeviceKind::kCpu ? cpu_backend() : cuda_backend(device.index, precision);
 }
 
 }  // namespace ps::kernels

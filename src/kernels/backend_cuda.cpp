@@ -10,7 +10,7 @@ constexpr std::size_t kScratchBytes = std::size_t{64} * 1024;
 
 }  // namespace
 
-CudaBackend::CudaBackend(int device, MatmulPrecision precision)
+CudaBackend::CudaBackend(int device, Precision precision)
     : stream_(device),
       scratch_(device, kScratchBytes),
       blas_(std::make_unique<Blas>(stream_, precision)) {}
@@ -47,7 +47,7 @@ void CudaBackend::wait() {
   stream_.synchronize();
 }
 
-std::unique_ptr<Backend> cuda_backend(int device, MatmulPrecision precision) {
+std::unique_ptr<Backend> cuda_backend(int device, Precision precision) {
   return std::make_unique<CudaBackend>(device, precision);
 }
 

@@ -19,15 +19,15 @@ void check(cublasStatus_t status, const char* call) {
               std::string("cuBLAS failed: ") + cublasGetStatusString(status) + " (" + call + ")");
 }
 
-cublasComputeType_t compute_type(MatmulPrecision precision) {
+cublasComputeType_t compute_type(Precision precision) {
   switch (precision) {
-    case MatmulPrecision::kTf32:
+    case Precision::kTf32:
       return CUBLAS_COMPUTE_32F_FAST_TF32;
-    case MatmulPrecision::kBf16:
+    case Precision::kBf16:
       return CUBLAS_COMPUTE_32F_FAST_16BF;
-    case MatmulPrecision::kFp16:
+    case Precision::kFp16:
       return CUBLAS_COMPUTE_32F_FAST_16F;
-    case MatmulPrecision::kFp32:
+    case Precision::kFp32:
       break;
   }
   return CUBLAS_COMPUTE_32F;
@@ -45,7 +45,7 @@ cublasOperation_t operation(bool transpose) {
 
 }  // namespace
 
-Blas::Blas(StreamView stream, MatmulPrecision precision)
+Blas::Blas(StreamView stream, Precision precision)
     : stream_(stream), precision_(precision), workspace_(stream.device(), kWorkspaceBytes) {
   const DeviceGuard guard(stream.device());
   check(cublasCreate(&handle_), "cublasCreate");

@@ -3,9 +3,10 @@
 
 #include <cstdint>
 
+#include <ps/device.h>
+
 #include "kernels/device.h"
 #include "kernels/gemm.h"
-#include "kernels/precision.h"
 
 struct cublasContext;
 
@@ -22,20 +23,20 @@ struct GemmBatch {
 // Made at the start: it allocates. Used by one thread at a time.
 class Blas {
  public:
-  Blas(StreamView stream, MatmulPrecision precision);
+  Blas(StreamView stream, Precision precision);
   Blas(const Blas&) = delete;
   Blas& operator=(const Blas&) = delete;
   ~Blas();
 
   [[nodiscard]] StreamView stream() const noexcept { return stream_; }
-  [[nodiscard]] MatmulPrecision precision() const noexcept { return precision_; }
+  [[nodiscard]] Precision precision() const noexcept { return precision_; }
 
   // Enqueue. What Gemm's members mean: gemm.h; its workspace is not used.
   void multiply(const Gemm& product, const GemmBatch& batch = {});
 
  private:
   const StreamView stream_;
-  const MatmulPrecision precision_;
+  const Precision precision_;
   DeviceBuffer workspace_;
   cublasContext* handle_ = nullptr;
 };

@@ -3,9 +3,10 @@
 
 #include <cstdint>
 
+#include <ps/device.h>
+
 #include "kernels/convolution.h"
 #include "kernels/device.h"
-#include "kernels/precision.h"
 
 namespace ps::kernels {
 
@@ -32,9 +33,9 @@ void convolve_backward_weights(
 
 // convolution_columns_cuda.cu: by cuBLAS, in its precision. Worth it where tensor cores gain more
 // than unrolling costs: with few channels all time goes into that.
-inline bool prefers_columns(const Convolution& s, MatmulPrecision precision) {
+inline bool prefers_columns(const Convolution& s, Precision precision) {
   constexpr std::int64_t kEnough = 32;
-  return precision != MatmulPrecision::kFp32 && s.channels / s.groups >= kEnough &&
+  return precision != Precision::kFp32 && s.channels / s.groups >= kEnough &&
          s.out_channels / s.groups >= kEnough;
 }
 std::int64_t convolution_columns_workspace(const Convolution& s);

@@ -14,10 +14,11 @@ class Blas;
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(int device, MatmulPrecision precision);
+  CudaBackend(int device, Precision precision);
   ~CudaBackend() override;
 
   [[nodiscard]] StreamView stream() const noexcept { return stream_; }
+  [[nodiscard]] const StreamView* queue() const noexcept override { return &queue_; }
 
   [[nodiscard]] Device device() const override;
   [[nodiscard]] Memory allocate(std::size_t bytes) override;
@@ -32,6 +33,7 @@ class CudaBackend final : public Backend {
       const Activation& f, const float* x, const float* dy, float* dx, std::int64_t count) override;
 
   void add(const float* a, const float* b, float* y, std::int64_t count) override;
+  void scale(float* x, std::int64_t count, float factor) override;
 
   void batch_norm_training(
       const BatchNorm& norm, const float* x, float* y, float* mean, float* variance) override;
@@ -114,6 +116,7 @@ class CudaBackend final : public Backend {
   }
 
   Stream stream_;
+  StreamView queue_ = stream_;
   DeviceBuffer scratch_;
   std::unique_ptr<Blas> blas_;
 };

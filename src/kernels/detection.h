@@ -34,4 +34,14 @@ struct GridLevel {
   [[nodiscard]] PS_HOST_DEVICE std::int64_t anchor_channels() const { return 5 + classes; }
 };
 
+// The parts of a detector's loss before their gains, and their weighted sum.
+struct DetectionResult {
+  double box;
+  double objectness;
+  double category;
+  double dfl;
+  double total;
+  std::int64_t positives;
+};
+
 }  // namespace ps::kernels

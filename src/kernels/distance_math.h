@@ -72,9 +72,14 @@ PS_HOST_DEVICE Box box_in_pixels(const Sides& sides,
           .height = box.height * scale};
 }
 
+// Of a cell, in pixels, in one dimension.
+PS_HOST_DEVICE float center_of(std::int64_t cell, std::int64_t stride) {
+  return (static_cast<float>(cell) + 0.5F) * static_cast<float>(stride);
+}
+
 // Whether the cell's center lies inside [low, high] pixels, in one dimension.
 PS_HOST_DEVICE bool center_inside(std::int64_t cell, std::int64_t stride, float low, float high) {
-  const float center = (static_cast<float>(cell) + 0.5F) * static_cast<float>(stride);
+  const float center = center_of(cell, stride);
   return center > low && center < high;
 }
 

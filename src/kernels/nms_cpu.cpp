@@ -1,5 +1,6 @@
 #include "kernels/lanes.h"
 #include "kernels/nms.h"
+#include "kernels/nms_math.h"
 
 namespace ps::kernels::PS_ISA {
 namespace {
@@ -17,35 +18,15 @@ struct Kept {
   Index count = 0;
 };
 
-struct Candidate {
-  float x1;
-  float y1;
-  float x2;
-  float y2;
-  float area;
-  float category;
-};
-
-// With kept box `i`.
-inline float overlap(const Kept& kept, Index i, const Candidate& box) {
-  const float left = kept.x1[i] > box.x1 ? kept.x1[i] : box.x1;
-  const float top = kept.y1[i] > box.y1 ? kept.y1[i] : box.y1;
-  const float right = kept.x2[i] < box.x2 ? kept.x2[i] : box.x2;
-  const float bottom = kept.y2[i] < box.y2 ? kept.y2[i] : box.y2;
-  const float width = right > left ? right - left : 0.0F;
-  const float height = bottom > top ? bottom - top : 0.0F;
-  const float common = width * height;
-  return common / (kept.area[i] + box.area - common);
-}
-
-bool is_suppressed(const Kept& kept, const Candidate& box, float threshold) {
+bool is_suppressed(const Kept& kept, const CornerBox& box, float category, float threshold) {
   constexpr Index kBlock = 64;  // between looks at the result
   for (Index start = 0; start < kept.count; start += kBlock) {
     const Index end = kept.count - start < kBlock ? kept.count : start + kBlock;
     std::int32_t hits = 0;
     for (Index i = start; i < end; ++i) {
-      hits |= static_cast<std::int32_t>(overlap(kept, i, box) > threshold) &
-              static_cast<std::int32_t>(kept.category[i] == box.category);
+      const CornerBox other{kept.x1[i], kept.y1[i], kept.x2[i], kept.y2[i], kept.area[i]};
+      hits |= static_cast<std::int32_t>(other.overlap(box) > threshold) &
+              static_cast<std::int32_t>(kept.category[i] == category);
     }
     if (hits != 0) return true;
   }
@@ -65,21 +46,17 @@ Index keep(const CornerBoxes& boxes,
             .area = workspace + 4 * room,
             .category = workspace + 5 * room};
   for (Index i = 0; i < boxes.count && kept.count < room; ++i) {
-    const Candidate box{
-        .x1 = boxes.x1[i],
-        .y1 = boxes.y1[i],
-        .x2 = boxes.x2[i],
-        .y2 = boxes.y2[i],
-        .area = (boxes.x2[i] - boxes.x1[i]) * (boxes.y2[i] - boxes.y1[i]),
-        .category = boxes.categories == nullptr ? 0.0F : static_cast<float>(boxes.categories[i])};
-    if (is_suppressed(kept, box, threshold)) continue;
+    const CornerBox box = CornerBox::of(boxes.x1[i], boxes.y1[i], boxes.x2[i], boxes.y2[i]);
+    const float category =
+        boxes.categories == nullptr ? 0.0F : static_cast<float>(boxes.categories[i]);
+    if (is_suppressed(kept, box, category, threshold)) continue;
     const Index at = kept.count++;
     kept.x1[at] = box.x1;
     kept.y1[at] = box.y1;
     kept.x2[at] = box.x2;
     kept.y2[at] = box.y2;
     kept.area[at] = box.area;
-    kept.category[at] = box.category;
+    kept.category[at] = category;
     indices[at] = static_cast<std::int32_t>(i);
   }
   return kept.count;

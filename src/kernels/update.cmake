@@ -6,4 +6,14 @@ list(APPEND isa_sources
   reduce_cpu.cpp
   update_cpu.cpp
 )
-target_sources(ps PRIVATE ${CMAKE_CURRENT_LIST_DIR}/update_dispatch.cpp)
+set(update_cuda_sources
+  reduce_cuda.cu
+  update_cuda.cu
+)
+target_sources(ps PRIVATE update_dispatch.cpp)
+if(PS_CUDA_ENABLED)
+  target_sources(ps PRIVATE ${update_cuda_sources})
+  ps_configure_cuda_sources(${update_cuda_sources})
+else()
+  target_sources(ps PRIVATE update_none.cpp)
+endif()

@@ -1,6 +1,6 @@
 #include "nn/aligner.h"
 
-#include "kernels/distance_math.h"
+#include "kernels/aligned_loss_math.h"
 
 namespace ps::nn {
 
@@ -28,10 +28,7 @@ void Aligner::assign(std::int32_t image,
   claims_.clear();
   for (const kernels::TrueBox& box : boxes) {
     if (box.image != image) continue;
-    claims_.push_back({.box = {.x = box.x * input.width,
-                               .y = box.y * input.height,
-                               .width = box.width * input.width,
-                               .height = box.height * input.height},
+    claims_.push_back({.box = kernels::in_pixels(box, input),
                        .category = box.category,
                        .candidates = 0,
                        .best_metric = 0.0F,
@@ -49,12 +46,13 @@ void Aligner::assign(std::int32_t image,
   for (const auto& [number, cell] : assigned_) {
     const Claim& claim = claims_[number];
     const std::size_t level = level_of(cell.cell);
-    foreground.push_back({.image = image,
-                          .level = static_cast<std::int32_t>(level),
-                          .cell = cell.cell - static_cast<std::int32_t>(levels_[level].first_cell),
-                          .category = claim.category,
-                          .score = cell.metric * claim.best_overlap / (claim.best_metric + 1e-9F),
-                          .box = claim.box});
+    foreground.push_back(
+        {.image = image,
+         .level = static_cast<std::int32_t>(level),
+         .cell = cell.cell - static_cast<std::int32_t>(levels_[level].first_cell),
+         .category = claim.category,
+         .score = kernels::aligned_score(cell.metric, claim.best_metric, claim.best_overlap),
+         .box = claim.box});
   }
 }
 
@@ -104,13 +102,7 @@ Aligner::Assigned Aligner::strongest(const AlignedImage& image, std::int32_t cel
   Assigned best{.claim = 0, .cell = {.cell = cell, .metric = 0.0F, .overlap = -1.0F}};
   for (std::size_t i = 0; i < claims_.size(); ++i) {
     const Claim& claim = claims_[i];
-    const auto holds = [&level](std::int64_t at, float center, float size) {
-      return kernels::center_inside(at, level.stride, center - size / 2.0F, center + size / 2.0F);
-    };
-    if (!holds(column, claim.box.x, claim.box.width) ||
-        !holds(row, claim.box.y, claim.box.height)) {
-      continue;
-    }
+    if (!kernels::holds_cell(claim.box, column, row, level.stride)) continue;
     const float logit =
         image.output[level.offset + (kernels::kBoxChannels + claim.category) * level.grid.cells() +
                      place];

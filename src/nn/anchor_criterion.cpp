@@ -4,20 +4,14 @@
 #include <vector>
 
 #include "kernels/anchor_loss.h"
+#include "kernels/anchor_loss_math.h"
 #include "nn/criterion.h"
 
 namespace ps::nn {
 namespace {
 
+using kernels::AnchorLevel;
 using kernels::Positive;
-
-// What one level needs, made once.
-struct Level {
-  kernels::GridLevel grid;     // its batch is set by each run
-  std::vector<float> anchors;  // [anchors, 2], in cells
-  std::int64_t offset = 0;     // floats of a sample's output before it
-  double balance = 1.0;
-};
 
 std::vector<double> balance_of(std::size_t levels, const std::vector<float>& given) {
   if (!given.empty()) return {given.begin(), given.end()};
@@ -31,21 +25,12 @@ class AnchorCriterion : public Criterion {
   AnchorCriterion(const DetectionHead& head,
                   const DetectionLossOptions& options,
                   std::int64_t max_batch)
-      : options_(options), ops_(kernels::anchor_loss(kernels::best_isa())) {
-    const std::vector<double> balance = balance_of(head.levels.size(), options.balance);
-    std::int64_t offset = 0;
+      : gains_(anchor_gains(options)),
+        ops_(kernels::anchor_loss(kernels::best_isa())),
+        of_(head, options, max_batch) {
     std::int64_t most = 0;
-    levels_.resize(head.levels.size());
-    for (std::size_t i = 0; i < levels_.size(); ++i) {
-      const HeadLevel& from = head.levels[i];
-      Level& level = levels_[i];
-      level.anchors = anchors_in_cells(from);
-      level.grid = grid_level(head, i, max_batch);
-      level.grid.anchor_sizes = level.anchors.data();
-      level.offset = offset;
-      level.balance = balance[i];
-      offset += head.channels(from) * from.cells();
-      most = std::max(most, max_batch * level.grid.anchors * from.cells());
+    for (const AnchorLevel& level : of_.levels) {
+      most = std::max(most, max_batch * level.grid.anchors * level.grid.cells());
     }
     objectness_.resize(static_cast<std::size_t>(most));
   }
@@ -56,7 +41,7 @@ class AnchorCriterion : public Criterion {
                     std::span<float> gradient) override {
     std::fill(gradient.begin(), gradient.end(), 0.0F);
     DetectionLoss loss;
-    for (Level& level : levels_) {
+    for (AnchorLevel& level : of_.levels) {
       level.grid.batch = batch;
       const kernels::AnchorArrays arrays{
           .output = output.data() + level.offset,
@@ -65,13 +50,13 @@ class AnchorCriterion : public Criterion {
       add(level, boxes, arrays, loss);
     }
     loss.total = static_cast<double>(batch) *
-                 (double{options_.box} * loss.box + double{options_.objectness} * loss.objectness +
-                  double{options_.category} * loss.category);
+                 (double{gains_.box} * loss.box + double{gains_.objectness} * loss.objectness +
+                  double{gains_.category} * loss.category);
     return loss;
   }
 
  private:
-  void add(const Level& level,
+  void add(const AnchorLevel& level,
            std::span<const kernels::TrueBox> boxes,
            const kernels::AnchorArrays& arrays,
            DetectionLoss& loss) {
@@ -80,44 +65,55 @@ class AnchorCriterion : public Criterion {
     const auto room = static_cast<std::size_t>(count * grid.anchors * kernels::kPositivesPerAnchor);
     if (positives_.size() < room) positives_.resize(room);
     const std::int64_t found =
-        ops_.assign(grid, options_.anchor_threshold, boxes.data(), count, positives_.data());
+        ops_.assign(grid, gains_.threshold, boxes.data(), count, positives_.data());
     const std::span positives(positives_.data(), static_cast<std::size_t>(found));
-
-    // The means' divisors; the batch times a mean over the batch's cells is a sum over the batch
-    // of means over a sample's.
-    const auto batch = static_cast<double>(grid.batch);
-    const double share = found == 0 ? 0.0 : 1.0 / static_cast<double>(found);
-    const double category_share = share / static_cast<double>(grid.classes);
-    const double cell_share = level.balance / static_cast<double>(grid.anchors * grid.cells());
-    const kernels::AnchorTerms terms{
-        .category = {options_.category_weight, options_.focal_gamma},
-        .objectness = {options_.objectness_weight, options_.focal_gamma},
-        .positive_label = 1.0F - 0.5F * options_.label_smoothing,
-        .negative_label = 0.5F * options_.label_smoothing,
-        .box_scale = static_cast<float>(batch * double{options_.box} * share),
-        .category_scale = static_cast<float>(batch * double{options_.category} * category_share),
-        .objectness_scale = static_cast<float>(double{options_.objectness} * cell_share)};
+    const auto shares = kernels::AnchorShares::of(level, found);
+    const kernels::AnchorTerms terms = shares.terms(gains_, grid.batch);
     const kernels::PositiveLoss part = ops_.positives(grid, terms, positives.data(), found, arrays);
-    loss.box += part.box * share;
-    loss.category += part.category * category_share;
-    loss.objectness += ops_.objectness(grid, terms, arrays) * cell_share / batch;
+    loss.box += part.box * shares.box;
+    loss.category += part.category * shares.category;
+    loss.objectness +=
+        ops_.objectness(grid, terms, arrays) * shares.cell / static_cast<double>(grid.batch);
     loss.positives += found;
     // Zero again for the next level: few were set.
-    for (const Positive& p : positives) objectness_[objectness_index(grid, p)] = 0.0F;
+    for (const Positive& p : positives) {
+      objectness_[static_cast<std::size_t>(kernels::objectness_index(grid, p))] = 0.0F;
+    }
   }
 
-  static std::size_t objectness_index(const kernels::GridLevel& grid, const Positive& p) {
-    return static_cast<std::size_t>((p.image * grid.anchors + p.anchor) * grid.cells() + p.cell);
-  }
-
-  DetectionLossOptions options_;
+  kernels::AnchorGains gains_;
   const kernels::AnchorLossOps& ops_;
-  std::vector<Level> levels_;
+  AnchorLevels of_;
   std::vector<float> objectness_;  // targets of one level; all zero between levels
   std::vector<Positive> positives_;
 };
 
 }  // namespace
+
+AnchorLevels::AnchorLevels(const DetectionHead& head,
+                           const DetectionLossOptions& options,
+                           std::int64_t max_batch) {
+  const std::vector<double> balance = balance_of(head.levels.size(), options.balance);
+  std::int64_t offset = 0;
+  for (std::size_t i = 0; i < head.levels.size(); ++i) {
+    const HeadLevel& from = head.levels[i];
+    sizes.push_back(anchors_in_cells(from));
+    levels.push_back(
+        {.grid = grid_level(head, i, max_batch), .offset = offset, .balance = balance[i]});
+    levels.back().grid.anchor_sizes = sizes.back().data();
+    offset += head.channels(from) * from.cells();
+  }
+}
+
+kernels::AnchorGains anchor_gains(const DetectionLossOptions& options) {
+  return {.category_loss = {options.category_weight, options.focal_gamma},
+          .objectness_loss = {options.objectness_weight, options.focal_gamma},
+          .label_smoothing = options.label_smoothing,
+          .threshold = options.anchor_threshold,
+          .box = options.box,
+          .objectness = options.objectness,
+          .category = options.category};
+}
 
 std::unique_ptr<Criterion> anchor_criterion(const DetectionHead& head,
                                             const DetectionLossOptions& options,

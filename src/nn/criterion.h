@@ -8,9 +8,19 @@
 
 #include <ps/nn/detection.h>
 
+#include "kernels/aligned_loss.h"
+#include "kernels/anchor_loss.h"
 #include "kernels/detection.h"
 
 namespace ps::nn {
+
+// What a DetectionCriterion was made of. No two have the same id.
+struct CriterionSpec {
+  DetectionHead head;
+  DetectionLossOptions options;
+  std::int64_t max_batch = 0;
+  std::uint64_t id = 0;
+};
 
 class Criterion {
  public:
@@ -31,6 +41,41 @@ std::unique_ptr<Criterion> anchor_criterion(const DetectionHead& head,
 std::unique_ptr<Criterion> aligned_criterion(const DetectionHead& head,
                                              const DetectionLossOptions& options,
                                              std::int64_t max_batch);
+
+// What the kernels need to know of a head with anchors; made once. Moved, not copied: levels name
+// what lies in sizes.
+struct AnchorLevels {
+  AnchorLevels(const DetectionHead& head,
+               const DetectionLossOptions& options,
+               std::int64_t max_batch);
+  AnchorLevels(const AnchorLevels&) = delete;
+  AnchorLevels& operator=(const AnchorLevels&) = delete;
+  AnchorLevels(AnchorLevels&&) = default;
+  AnchorLevels& operator=(AnchorLevels&&) = default;
+  ~AnchorLevels() = default;
+
+  std::vector<std::vector<float>> sizes;  // anchors_in_cells of each level
+  std::vector<kernels::AnchorLevel> levels;
+};
+kernels::AnchorGains anchor_gains(const DetectionLossOptions& options);
+
+// The same of an anchor-free head.
+std::vector<kernels::AlignedLevel> aligned_levels(const DetectionHead& head,
+                                                  std::int64_t max_batch);
+kernels::AlignedGains aligned_gains(const DetectionLossOptions& options);
+// The size of its input in pixels.
+kernels::Box input_size(const DetectionHead& head);
+
+// What DetectionCriterion refuses, with its words: throw kInvalidArgument.
+void check_criterion(const DetectionHead& head,
+                     const DetectionLossOptions& options,
+                     std::int64_t max_batch);
+void check_batch(std::int64_t batch, std::int64_t max_batch);
+// Targets as the kernels read them; boxes: room for all.
+void to_boxes(std::span<const Target> targets,
+              std::int64_t batch,
+              std::int64_t classes,
+              kernels::TrueBox* boxes);
 
 // Throws kInvalidArgument in the name of `who` unless output can be of this head.
 void check_head(const DetectionHead& head, const char* who);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <string>
 
@@ -57,7 +58,7 @@ void check_anchor_free_options(const DetectionLossOptions& options) {
           "heads with anchors; leave them at their defaults for an anchor-free one");
 }
 
-void check_options(const DetectionHead& head, const DetectionLossOptions& options) {
+void check_loss_options(const DetectionHead& head, const DetectionLossOptions& options) {
   require_at_least(options.box, 0.0F, "the gain of box");
   require_at_least(options.objectness, 0.0F, "the gain of objectness");
   require_at_least(options.category, 0.0F, "the gain of category");
@@ -94,6 +95,34 @@ bool is_box(const Target& target) {
 }
 
 }  // namespace
+
+void to_boxes(std::span<const Target> targets,
+              std::int64_t batch,
+              std::int64_t classes,
+              kernels::TrueBox* boxes) {
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const Target& t = targets[i];
+    if (t.image < 0 || t.image >= batch) fail_target(t, i, "an image of the batch");
+    if (t.category < 0 || t.category >= classes) fail_target(t, i, "a class of the head");
+    if (!is_box(t)) fail_target(t, i, "a center in [0, 1] and a size of at least 0");
+    boxes[i] = {t.image, t.category, t.x, t.y, t.width, t.height};
+  }
+}
+
+void check_batch(std::int64_t batch, std::int64_t max_batch) {
+  if (batch >= 1 && batch <= max_batch) return;
+  fail(kCriterion, "the batch is " + std::to_string(batch) +
+                       ", expected 1 to max_batch = " + std::to_string(max_batch));
+}
+
+void check_criterion(const DetectionHead& head,
+                     const DetectionLossOptions& options,
+                     std::int64_t max_batch) {
+  check_head(head, kCriterion);
+  check_loss_options(head, options);
+  require(max_batch >= 1, kCriterion,
+          "max_batch is " + std::to_string(max_batch) + ", expected at least 1");
+}
 
 void check_head(const DetectionHead& head, const char* who) {
   require(head.classes >= 1, who,
@@ -147,11 +176,9 @@ DetectionLossOptions scaled_gains(DetectionLossOptions options,
 class DetectionCriterion::Impl {
  public:
   Impl(const DetectionHead& head, const DetectionLossOptions& options, std::int64_t max_batch)
-      : size_(head.size()), classes_(head.classes), max_batch_(max_batch) {
-    check_head(head, kCriterion);
-    check_options(head, options);
-    require(max_batch >= 1, kCriterion,
-            "max_batch is " + std::to_string(max_batch) + ", expected at least 1");
+      : spec_{.head = head, .options = options, .max_batch = max_batch, .id = next_id()},
+        size_(head.size()) {
+    check_criterion(head, options, max_batch);
     criterion_ = head.anchor_free() ? aligned_criterion(head, options, max_batch)
                                     : anchor_criterion(head, options, max_batch);
   }
@@ -160,10 +187,7 @@ class DetectionCriterion::Impl {
                     std::int64_t batch,
                     std::span<const Target> targets,
                     std::span<float> gradient) {
-    if (batch < 1 || batch > max_batch_) {
-      fail(kCriterion, "the batch is " + std::to_string(batch) +
-                           ", expected 1 to max_batch = " + std::to_string(max_batch_));
-    }
+    check_batch(batch, spec_.max_batch);
     const auto floats = static_cast<std::size_t>(batch * size_);
     if (output.size() != floats || (!gradient.empty() && gradient.size() != floats)) {
       fail(kCriterion, "output has " + std::to_string(output.size()) + " floats and gradient " +
@@ -171,20 +195,19 @@ class DetectionCriterion::Impl {
                            std::to_string(floats) + " = batch * head.size() (or no gradient)");
     }
     if (boxes_.size() < targets.size()) boxes_.resize(targets.size());
-    for (std::size_t i = 0; i < targets.size(); ++i) {
-      const Target& t = targets[i];
-      if (t.image < 0 || t.image >= batch) fail_target(t, i, "an image of the batch");
-      if (t.category < 0 || t.category >= classes_) fail_target(t, i, "a class of the head");
-      if (!is_box(t)) fail_target(t, i, "a center in [0, 1] and a size of at least 0");
-      boxes_[i] = {t.image, t.category, t.x, t.y, t.width, t.height};
-    }
+    to_boxes(targets, batch, spec_.head.classes, boxes_.data());
     return criterion_->run(output, batch, std::span(boxes_).first(targets.size()), gradient);
   }
+  [[nodiscard]] const CriterionSpec& spec() const noexcept { return spec_; }
 
  private:
+  static std::uint64_t next_id() {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+  }
+
+  const CriterionSpec spec_;
   std::int64_t size_;
-  std::int64_t classes_;
-  std::int64_t max_batch_;
   std::unique_ptr<Criterion> criterion_;
   std::vector<kernels::TrueBox> boxes_;
 };
@@ -202,6 +225,10 @@ DetectionLoss DetectionCriterion::run(std::span<const float> output,
                                       std::span<const Target> targets,
                                       std::span<float> gradient) {
   return impl_->run(output, batch, targets, gradient);
+}
+
+const CriterionSpec& DetectionCriterion::spec() const noexcept {
+  return impl_->spec();
 }
 
 }  // namespace ps::nn

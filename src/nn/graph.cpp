@@ -1,6 +1,9 @@
 // Building a graph, and the checks of what its user does; running it is Impl's.
 #include <algorithm>
+#include <cmath>
+#include <string>
 
+#include <ps/nn/detection.h>
 #include <ps/nn/graph.h>
 
 #include "nn/check.h"
@@ -86,18 +89,26 @@ void Graph::bind(std::size_t parameter, std::span<const float> weights, std::spa
   impl_->bind(parameter, weights, gradient);
 }
 
-void Graph::prepare(std::int64_t max_batch) {
-  impl_->prepare(max_batch);
+void Graph::prepare(std::int64_t max_batch, const Device& device, Precision precision) {
+  impl_->prepare(max_batch, device, precision);
+}
+
+void Graph::scale_loss(float scale) {
+  require(std::isfinite(scale) && scale > 0.0F, "scale_loss",
+          "expected a finite scale > 0, got " + std::to_string(scale));
+  impl_->scale_loss(scale);
 }
 
 std::span<const float> Graph::forward(std::span<const float> images) {
-  return impl_->forward(images, false);
+  impl_->forward(images, false);
+  return impl_->output();
 }
 
 Result Graph::evaluate(std::span<const float> images, std::span<const std::int32_t> labels) {
   impl_->check_labels(images, labels);
   impl_->forward(images, false);
-  return impl_->loss(labels, false);
+  impl_->compute_loss(labels, false);
+  return impl_->loss();
 }
 
 Result Graph::forward_backward(std::span<const float> images,
@@ -105,13 +116,30 @@ Result Graph::forward_backward(std::span<const float> images,
                                const GradientReady& ready) {
   impl_->check_labels(images, labels);
   impl_->forward(images, true);
-  const Result result = impl_->loss(labels, true);
+  impl_->compute_loss(labels, true);
   impl_->backward(ready);
-  return result;
+  return impl_->loss();
+}
+
+DetectionLoss Graph::forward_backward(std::span<const float> images,
+                                      DetectionCriterion& criterion,
+                                      std::span<const Target> targets,
+                                      const GradientReady& ready) {
+  impl_->forward(images, true);
+  if (impl_->on_device()) {
+    impl_->compute_loss_on_device(criterion.spec(), targets);
+    impl_->backward(ready);
+    return impl_->detection_loss();
+  }
+  const DetectionLoss loss =
+      criterion.run(impl_->output(), impl_->batch(), targets, impl_->output_gradient());
+  impl_->backward(ready);
+  return loss;
 }
 
 std::span<const float> Graph::forward_training(std::span<const float> images) {
-  return impl_->forward(images, true);
+  impl_->forward(images, true);
+  return impl_->output();
 }
 
 void Graph::backward(std::span<const float> output_gradient, const GradientReady& ready) {

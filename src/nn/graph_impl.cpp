@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <string>
 
-#include "kernels/add.h"
-#include "kernels/softmax_cross_entropy.h"
 #include "nn/check.h"
 
 namespace ps::nn {
 namespace {
 
-Memory floats(std::int64_t count) {
-  return Memory::allocate(static_cast<std::size_t>(count) * sizeof(float));
+std::size_t bytes(std::int64_t floats) {
+  return static_cast<std::size_t>(floats) * sizeof(float);
 }
 
 }  // namespace
@@ -78,14 +76,16 @@ void Graph::Impl::bind(std::size_t parameter,
               std::to_string(weights.size()) + " weights and " + std::to_string(gradient.size()) +
               " gradients");
   bound_[parameter] = {weights.data(), gradient.empty() ? nullptr : gradient.data()};
+  if (twins_) twins_->bind(parameter, bound_[parameter]);
 }
 
-void Graph::Impl::prepare(std::int64_t max_batch) {
+void Graph::Impl::prepare(std::int64_t max_batch, const Device& device, Precision precision) {
   require(max_batch_ == 0 && max_batch > 0 && nodes_.size() > 1, "prepare",
           "expected a graph with layers, a batch > 0, and to be called once");
   std::vector<PlanNode> plan_nodes(nodes_.size());
   std::vector<bool> read(nodes_.size(), false);
   std::int64_t workspace = 0;
+  std::unique_ptr<kernels::Backend> backend = kernels::make_backend(device, precision);
   for (std::size_t i = 1; i < nodes_.size(); ++i) {
     Layer& layer = *nodes_[i].layer;
     plan_nodes[i] = {.inputs = nodes_[i].inputs,
@@ -93,16 +93,27 @@ void Graph::Impl::prepare(std::int64_t max_batch) {
                      .forward_in_place = layer.forward_in_place(),
                      .backward_in_place = layer.backward_in_place()};
     for (const int input : nodes_[i].inputs) read[static_cast<std::size_t>(input)] = true;
-    workspace = std::max(workspace, layer.workspace_floats());
+    workspace = std::max(workspace, layer.workspace_floats(*backend, max_batch));
   }
   for (std::size_t i = 1; i + 1 < nodes_.size(); ++i) {
     require(read[i], nodes_[i].layer->name(), "its value is used by no layer");
   }
-  for (std::size_t i = 1; i < nodes_.size(); ++i) nodes_[i].layer->prepare(max_batch);
+  backend_ = std::move(backend);
+  for (std::size_t i = 1; i < nodes_.size(); ++i) nodes_[i].layer->prepare(*backend_, max_batch);
   plan_ = plan_memory(plan_nodes);
-  block_ = floats(plan_.floats);
-  workspace_ = floats(workspace);
+  block_ = backend_->allocate(bytes(plan_.floats));
+  workspace_ = backend_->allocate(bytes(workspace));
+  loss_ = backend_->allocate(sizeof(kernels::ClassificationLoss));
+  labels_ = backend_->allocate(static_cast<std::size_t>(max_batch) * sizeof(std::int32_t));
+  if (backend_->queue() != nullptr) prepare_device(max_batch);
   max_batch_ = max_batch;
+}
+
+void Graph::Impl::prepare_device(std::int64_t max_batch) {
+  images_on_device_ = backend_->allocate(bytes(max_batch * nodes_.front().shape.size()));
+  output_on_host_ = kernels::PinnedBuffer(bytes(max_batch * nodes_.back().shape.size()));
+  twins_.emplace(*backend_, parameters_);
+  for (std::size_t i = 0; i < bound_.size(); ++i) twins_->bind(i, bound_[i]);
 }
 
 float* Graph::Impl::memory(std::int64_t offset) const {
@@ -112,11 +123,12 @@ float* Graph::Impl::memory(std::int64_t offset) const {
 Call Graph::Impl::call(std::size_t i) const {
   const Node& node = nodes_[i];
   const NodePlacement& place = plan_.nodes[i];
-  Call call{.isa = isa_,
+  const std::span<const Bound> bound = twins_ ? twins_->bound() : bound_;
+  Call call{.backend = backend_.get(),
             .batch = batch_,
             .training = training_,
             .workspace = workspace_.as<float>().data(),
-            .parameters = std::span(bound_).subspan(node.first_parameter, node.parameter_count),
+            .parameters = bound.subspan(node.first_parameter, node.parameter_count),
             .x = {},
             .y = memory(place.value),
             .dy = memory(place.gradient),
@@ -137,7 +149,7 @@ void Graph::Impl::check_bound(bool gradients) const {
   }
 }
 
-std::span<const float> Graph::Impl::forward(std::span<const float> images, bool training) {
+void Graph::Impl::forward(std::span<const float> images, bool training) {
   const std::int64_t sample = nodes_.front().shape.size();
   const auto batch = static_cast<std::int64_t>(images.size()) / sample;
   if (batch < 1 || batch > max_batch_ || batch * sample != std::ssize(images)) {
@@ -149,8 +161,24 @@ std::span<const float> Graph::Impl::forward(std::span<const float> images, bool 
   images_ = images.data();
   batch_ = batch;
   training_ = training;
-  for (std::size_t i = 1; i < nodes_.size(); ++i) nodes_[i].layer->forward(call(i));
-  return {memory(plan_.nodes.back().value), static_cast<std::size_t>(output_floats())};
+  if (twins_) {
+    images_ = images_on_device_.as<float>().data();
+    backend_->upload(images.data(), images_on_device_.bytes().data(), images.size_bytes());
+    twins_->upload_weights();
+  }
+  for (std::size_t i = 1; i < nodes_.size(); ++i) {
+    if (twins_) twins_->need_weights(nodes_[i].first_parameter, nodes_[i].parameter_count);
+    nodes_[i].layer->forward(call(i));
+  }
+}
+
+std::span<const float> Graph::Impl::output() {
+  const float* values = memory(plan_.nodes.back().value);
+  const auto count = static_cast<std::size_t>(output_floats());
+  if (!twins_) return {values, count};
+  backend_->download(values, output_on_host_.as<float>(), count * sizeof(float));
+  backend_->wait();
+  return {output_on_host_.as<float>(), count};
 }
 
 void Graph::Impl::check_labels(std::span<const float> images,
@@ -162,12 +190,39 @@ void Graph::Impl::check_labels(std::span<const float> images,
   }
 }
 
-Result Graph::Impl::loss(std::span<const std::int32_t> labels, bool with_gradient) {
+void Graph::Impl::compute_loss(std::span<const std::int32_t> labels, bool with_gradient) {
   const NodePlacement& output = plan_.nodes.back();
-  const kernels::ClassificationLoss loss = kernels::softmax_cross_entropy(isa_).run(
-      {.batch = batch_, .classes = nodes_.back().shape.channels}, memory(output.value),
-      labels.data(), with_gradient ? memory(output.gradient) : nullptr);
+  backend_->upload(labels.data(), labels_.bytes().data(), labels.size_bytes());
+  backend_->softmax_cross_entropy({.batch = batch_, .classes = nodes_.back().shape.channels},
+                                  memory(output.value), labels_.as<std::int32_t>().data(),
+                                  with_gradient ? memory(output.gradient) : nullptr,
+                                  loss_.as<kernels::ClassificationLoss>().data());
+}
+
+Result Graph::Impl::loss() {
+  kernels::ClassificationLoss loss;
+  backend_->download(loss_.bytes().data(), &loss, sizeof loss);
+  backend_->wait();
   return {.loss = loss.loss, .samples = loss.samples, .correct = loss.correct};
+}
+
+std::span<float> Graph::Impl::output_gradient() {
+  return {memory(plan_.nodes.back().gradient), static_cast<std::size_t>(output_floats())};
+}
+
+void Graph::Impl::compute_loss_on_device(const CriterionSpec& criterion,
+                                         std::span<const Target> targets) {
+  const Shape& output = nodes_.back().shape;
+  if (criterion.head.size() != output.size()) {
+    fail("detection loss", "the head has " + std::to_string(criterion.head.size()) +
+                               " values, the graph's output " + std::to_string(output.size()));
+  }
+  if (criterion_id_ != criterion.id) {
+    criterion_ = device_criterion(criterion.head, criterion.options, criterion.max_batch,
+                                  *backend_->queue());
+    criterion_id_ = criterion.id;
+  }
+  criterion_->run(memory(plan_.nodes.back().value), batch_, targets, output_gradient().data());
 }
 
 void Graph::Impl::set_output_gradient(std::span<const float> gradient) {
@@ -176,7 +231,7 @@ void Graph::Impl::set_output_gradient(std::span<const float> gradient) {
                          std::to_string(output_floats()) + " values, got " +
                          std::to_string(gradient.size()));
   }
-  std::copy(gradient.begin(), gradient.end(), memory(plan_.nodes.back().gradient));
+  backend_->upload(gradient.data(), output_gradient().data(), gradient.size_bytes());
 }
 
 // Where two layers read one value, their gradients meet.
@@ -186,20 +241,42 @@ void Graph::Impl::add_gradients(std::size_t i, const Call& call) const {
     if (place.add_to[k] == kNowhere) continue;
     float* sum = memory(place.add_to[k]);
     const Shape& shape = nodes_[static_cast<std::size_t>(nodes_[i].inputs[k])].shape;
-    kernels::add(isa_).run(sum, call.dx[k], sum, batch_ * shape.size());
+    backend_->add(sum, call.dx[k], sum, batch_ * shape.size());
+  }
+}
+
+// Averages among a layer's parameters are no gradients.
+void Graph::Impl::unscale_gradients(std::size_t i, const Call& call) const {
+  if (loss_scale_ == 1.0F) return;
+  for (std::size_t k = 0; k < nodes_[i].parameter_count; ++k) {
+    const Parameter& parameter = parameters_[nodes_[i].first_parameter + k];
+    if (parameter.kind != ParameterKind::kTrained) continue;
+    backend_->scale(call.parameters[k].gradient, parameter.size(), 1.0F / loss_scale_);
   }
 }
 
 void Graph::Impl::backward(const GradientReady& ready) {
+  std::size_t announced = parameters_.size();
+  const auto announce = [&](std::size_t from) {
+    while (announced > from) {
+      --announced;
+      if (ready) ready(announced);
+    }
+  };
+  if (twins_) twins_->begin_backward();
+  if (loss_scale_ != 1.0F) {
+    backend_->scale(output_gradient().data(), output_floats(), loss_scale_);
+  }
   for (std::size_t i = nodes_.size() - 1; i > 0; --i) {
     const Call arguments = call(i);
     nodes_[i].layer->backward(arguments);
     add_gradients(i, arguments);
-    if (!ready) continue;
-    for (std::size_t k = nodes_[i].parameter_count; k > 0; --k) {
-      ready(nodes_[i].first_parameter + k - 1);
-    }
+    unscale_gradients(i, arguments);
+    if (twins_) twins_->gradients_written(nodes_[i].first_parameter, nodes_[i].parameter_count);
+    announce(twins_ ? twins_->arrived_from() : nodes_[i].first_parameter);
   }
+  if (twins_) twins_->await_gradients();
+  announce(0);
   training_ = false;
 }
 

@@ -1,5 +1,5 @@
-// One layer: arithmetic on arrays that it is given. It owns no weights and no activations, only
-// what its backward pass must remember.
+// One layer: arithmetic on arrays that it is given, on the device that they lie on. It owns no
+// weights and no activations, only what its backward pass must remember.
 #pragma once
 
 #include <array>
@@ -11,7 +11,8 @@
 
 #include <ps/nn/graph.h>
 
-#include "kernels/isa.h"
+#include "base/buffer.h"
+#include "kernels/backend.h"
 
 namespace ps::nn {
 
@@ -25,10 +26,10 @@ inline constexpr std::size_t kMaxInputs = 16;
 
 // One call of a layer. Which fields are set: forward: x, y; backward: x, y, dy, dx.
 struct Call {
-  kernels::Isa isa = kernels::Isa::kScalar;
+  kernels::Backend* backend = nullptr;
   std::int64_t batch = 0;
   bool training = false;
-  float* workspace = nullptr;  // workspace_floats() of them
+  float* workspace = nullptr;  // workspace_floats() of them, in the backend's memory as all is
   std::span<const Bound> parameters;
   std::array<const float*, kMaxInputs> x{};
   float* y = nullptr;
@@ -46,14 +47,17 @@ class Layer {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const Shape& output() const noexcept { return output_; }
   [[nodiscard]] virtual std::vector<Parameter> parameters() const { return {}; }
-  [[nodiscard]] virtual std::int64_t workspace_floats() const { return 0; }
+  [[nodiscard]] virtual std::int64_t workspace_floats(const kernels::Backend& /*backend*/,
+                                                      std::int64_t /*max_batch*/) const {
+    return 0;
+  }
   // Whether y may lie where x[0] does, and then is what backward finds in x[0].
   [[nodiscard]] virtual bool forward_in_place() const { return false; }
   // Whether dx[0] may lie where dy does.
   [[nodiscard]] virtual bool backward_in_place() const { return false; }
 
-  // Allocates what it remembers.
-  virtual void prepare(std::int64_t /*max_batch*/) {}
+  // Allocates what it remembers. All calls will be on this backend.
+  virtual void prepare(kernels::Backend& /*backend*/, std::int64_t /*max_batch*/) {}
   virtual void forward(const Call& call) = 0;
   // Follows the forward call of the same batch.
   virtual void backward(const Call& call) = 0;

@@ -2,9 +2,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/activation.h"
-#include "kernels/add.h"
-#include "kernels/pool.h"
+#include "kernels/backend.h"
 #include "nn/check.h"
 #include "nn/layer.h"
 
@@ -23,13 +21,12 @@ class ActivationLayer final : public Layer {
   [[nodiscard]] bool backward_in_place() const override { return true; }
 
   void forward(const Call& call) override {
-    kernels::activation(call.isa).forward(function_, call.x[0], call.y,
-                                          call.batch * output().size());
+    call.backend->activate(function_, call.x[0], call.y, call.batch * output().size());
   }
   void backward(const Call& call) override {
     if (call.dx[0] == nullptr) return;
-    kernels::activation(call.isa).backward(function_, call.x[0], call.dy, call.dx[0],
-                                           call.batch * output().size());
+    call.backend->activate_backward(function_, call.x[0], call.dy, call.dx[0],
+                                    call.batch * output().size());
   }
 
  private:
@@ -45,22 +42,25 @@ class MaxPoolLayer final : public Layer {
   MaxPoolLayer(const Shape& input, const kernels::MaxPool& pool)
       : Layer("max_pool", pooled(input, pool)), channels_(input.channels), pool_(pool) {}
 
-  void prepare(std::int64_t max_batch) override {
-    winners_.resize(static_cast<std::size_t>(max_batch * output().size()));
+  void prepare(kernels::Backend& backend, std::int64_t max_batch) override {
+    winners_ = backend.allocate(static_cast<std::size_t>(max_batch * output().size()) *
+                                sizeof(std::int32_t));
   }
   void forward(const Call& call) override {
     pool_.planes = call.batch * channels_;
-    kernels::max_pool(call.isa).forward(pool_, call.x[0], call.y, winners_.data());
+    call.backend->max_pool(pool_, call.x[0], call.y, winners());
   }
   void backward(const Call& call) override {
     if (call.dx[0] == nullptr) return;
-    kernels::max_pool(call.isa).backward(pool_, call.dy, winners_.data(), call.dx[0]);
+    call.backend->max_pool_backward(pool_, call.dy, winners(), call.dx[0]);
   }
 
  private:
+  [[nodiscard]] std::int32_t* winners() const { return winners_.as<std::int32_t>().data(); }
+
   const std::int64_t channels_;
   kernels::MaxPool pool_;
-  std::vector<std::int32_t> winners_;
+  Memory winners_;
 };
 
 class AveragePoolLayer final : public Layer {
@@ -70,13 +70,12 @@ class AveragePoolLayer final : public Layer {
         plane_(input.height * input.width) {}
 
   void forward(const Call& call) override {
-    kernels::average_pool(call.isa).forward(call.batch * output().channels, plane_, call.x[0],
-                                            call.y);
+    call.backend->average_pool(call.batch * output().channels, plane_, call.x[0], call.y);
   }
   void backward(const Call& call) override {
     if (call.dx[0] == nullptr) return;
-    kernels::average_pool(call.isa).backward(call.batch * output().channels, plane_, call.dy,
-                                             call.dx[0]);
+    call.backend->average_pool_backward(call.batch * output().channels, plane_, call.dy,
+                                        call.dx[0]);
   }
 
  private:
@@ -90,11 +89,12 @@ class AddLayer final : public Layer {
   [[nodiscard]] bool backward_in_place() const override { return true; }
 
   void forward(const Call& call) override {
-    kernels::add(call.isa).run(call.x[0], call.x[1], call.y, call.batch * output().size());
+    call.backend->add(call.x[0], call.x[1], call.y, call.batch * output().size());
   }
   void backward(const Call& call) override {
     for (float* dx : call.dx) {
-      if (dx != nullptr && dx != call.dy) std::copy_n(call.dy, call.batch * output().size(), dx);
+      if (dx == nullptr || dx == call.dy) continue;
+      call.backend->copy(call.dy, dx, call.batch * output().size());
     }
   }
 };

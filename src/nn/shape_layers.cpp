@@ -1,9 +1,7 @@
 // Layers that move values without changing them.
 #include <algorithm>
 
-#include "kernels/join.h"
-#include "kernels/pad.h"
-#include "kernels/upsample.h"
+#include "kernels/backend.h"
 #include "nn/check.h"
 #include "nn/layer.h"
 
@@ -21,11 +19,11 @@ class UpsampleLayer final : public Layer {
 
   void forward(const Call& call) override {
     shape_.planes = call.batch * output().channels;
-    kernels::upsample(call.isa).forward(shape_, call.x[0], call.y);
+    call.backend->upsample(shape_, call.x[0], call.y);
   }
   void backward(const Call& call) override {
     if (call.dx[0] == nullptr) return;
-    kernels::upsample(call.isa).backward(shape_, call.dy, call.dx[0]);
+    call.backend->upsample_backward(shape_, call.dy, call.dx[0]);
   }
 
  private:
@@ -41,11 +39,11 @@ class ZeroPadLayer final : public Layer {
 
   void forward(const Call& call) override {
     pad_.planes = call.batch * output().channels;
-    kernels::pad(call.isa).forward(pad_, call.x[0], call.y);
+    call.backend->pad(pad_, call.x[0], call.y);
   }
   void backward(const Call& call) override {
     if (call.dx[0] == nullptr) return;
-    kernels::pad(call.isa).backward(pad_, call.dy, call.dx[0]);
+    call.backend->pad_backward(pad_, call.dy, call.dx[0]);
   }
 
  private:
@@ -65,16 +63,14 @@ class JoinLayer final : public Layer {
   }
 
   void forward(const Call& call) override {
-    const kernels::JoinOps& ops = kernels::join(call.isa);
     for (std::size_t k = 0; k < parts_.size(); ++k) {
       parts_[k].batch = call.batch;
-      ops.put(parts_[k], call.x[k], call.y);
+      call.backend->join(parts_[k], call.x[k], call.y);
     }
   }
   void backward(const Call& call) override {
-    const kernels::JoinOps& ops = kernels::join(call.isa);
     for (std::size_t k = 0; k < parts_.size(); ++k) {
-      if (call.dx[k] != nullptr) ops.take(parts_[k], call.dy, call.dx[k]);
+      if (call.dx[k] != nullptr) call.backend->take(parts_[k], call.dy, call.dx[k]);
     }
   }
 
@@ -92,11 +88,11 @@ class SliceLayer final : public Layer {
 
   void forward(const Call& call) override {
     part_.batch = call.batch;
-    kernels::join(call.isa).take(part_, call.x[0], call.y);
+    call.backend->take(part_, call.x[0], call.y);
   }
   void backward(const Call& call) override {
     part_.batch = call.batch;
-    if (call.dx[0] != nullptr) kernels::join(call.isa).put_alone(part_, call.dy, call.dx[0]);
+    if (call.dx[0] != nullptr) call.backend->join_alone(part_, call.dy, call.dx[0]);
   }
 
  private:

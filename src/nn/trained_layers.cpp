@@ -1,11 +1,5 @@
 // Layers with parameters.
-#include <algorithm>
-
-#include "kernels/batch_norm.h"
-#include "kernels/bias.h"
-#include "kernels/convolution.h"
-#include "kernels/gemm.h"
-#include "kernels/linear.h"
+#include "kernels/backend.h"
 #include "nn/check.h"
 #include "nn/layer.h"
 
@@ -30,26 +24,29 @@ class ConvolutionLayer final : public Layer {
     if (has_bias_) result.push_back({.name = name() + ".bias", .shape = {shape_.out_channels}});
     return result;
   }
-  [[nodiscard]] std::int64_t workspace_floats() const override {
-    return kernels::convolution_workspace_floats(shape_);
+  [[nodiscard]] std::int64_t workspace_floats(const kernels::Backend& backend,
+                                              std::int64_t max_batch) const override {
+    kernels::Convolution largest = shape_;
+    largest.batch = max_batch;
+    return backend.convolution_workspace(largest);
   }
 
   void forward(const Call& call) override {
     begin(call);
-    kernels::convolution(call.isa).forward(shape_, call.x[0], call.parameters[0].weights, call.y);
+    call.backend->convolve(shape_, call.x[0], call.parameters[0].weights, call.y);
     if (has_bias_) {
-      kernels::bias(call.isa).forward(bias_shape(call), call.parameters[1].weights, call.y);
+      call.backend->bias(bias_shape(call), call.parameters[1].weights, call.y);
     }
   }
   void backward(const Call& call) override {
     begin(call);
-    const kernels::ConvolutionOps& ops = kernels::convolution(call.isa);
-    ops.backward_weights(shape_, call.x[0], call.dy, call.parameters[0].gradient);
+    kernels::Backend& backend = *call.backend;
+    backend.convolve_backward_weights(shape_, call.x[0], call.dy, call.parameters[0].gradient);
     if (has_bias_) {
-      kernels::bias(call.isa).backward(bias_shape(call), call.dy, call.parameters[1].gradient);
+      call.backend->bias_backward(bias_shape(call), call.dy, call.parameters[1].gradient);
     }
     if (call.dx[0] != nullptr) {
-      ops.backward_data(shape_, call.dy, call.parameters[0].weights, call.dx[0]);
+      backend.convolve_backward_data(shape_, call.dy, call.parameters[0].weights, call.dx[0]);
     }
   }
 
@@ -71,10 +68,7 @@ class ConvolutionLayer final : public Layer {
 class BatchNormLayer final : public Layer {
  public:
   BatchNormLayer(const std::string& name, const Shape& input, const BatchNormOptions& options)
-      : Layer(name, input),
-        options_(options),
-        mean_(static_cast<std::size_t>(input.channels)),
-        variance_(static_cast<std::size_t>(input.channels)) {}
+      : Layer(name, input), options_(options) {}
 
   [[nodiscard]] std::vector<Parameter> parameters() const override {
     const Init one{.value = 1.0F};
@@ -89,26 +83,30 @@ class BatchNormLayer final : public Layer {
   }
   [[nodiscard]] bool backward_in_place() const override { return true; }
 
+  void prepare(kernels::Backend& backend, std::int64_t /*max_batch*/) override {
+    const std::size_t bytes = static_cast<std::size_t>(output().channels) * sizeof(float);
+    mean_ = backend.allocate(bytes);
+    variance_ = backend.allocate(bytes);
+  }
   void forward(const Call& call) override {
-    const kernels::BatchNormOps& ops = kernels::batch_norm(call.isa);
     if (call.training) {
-      ops.forward_training(norm(call), call.x[0], call.y, mean_.data(), variance_.data());
+      call.backend->batch_norm_training(norm(call), call.x[0], call.y, mean(), variance());
     } else {
-      ops.forward_evaluation(norm(call), call.x[0], call.y, call.parameters[2].weights,
-                             call.parameters[3].weights);
+      call.backend->batch_norm_evaluation(norm(call), call.x[0], call.y, call.parameters[2].weights,
+                                          call.parameters[3].weights);
     }
   }
   void backward(const Call& call) override {
-    kernels::batch_norm(call.isa).backward(norm(call), {.x = call.x[0],
-                                                        .mean = mean_.data(),
-                                                        .variance = variance_.data(),
-                                                        .dy = call.dy,
-                                                        .dx = call.dx[0],
-                                                        .dgamma = call.parameters[0].gradient,
-                                                        .dbeta = call.parameters[1].gradient});
+    call.backend->batch_norm_backward(norm(call), {.x = call.x[0],
+                                                   .mean = mean(),
+                                                   .variance = variance(),
+                                                   .dy = call.dy,
+                                                   .dx = call.dx[0],
+                                                   .dgamma = call.parameters[0].gradient,
+                                                   .dbeta = call.parameters[1].gradient});
     const auto count = static_cast<double>(call.batch * output().height * output().width);
-    track(mean_, 1.0, call.parameters[2]);
-    track(variance_, count > 1.0 ? count / (count - 1.0) : 1.0, call.parameters[3]);
+    track(call, mean(), 1.0, call.parameters[2]);
+    track(call, variance(), count > 1.0 ? count / (count - 1.0) : 1.0, call.parameters[3]);
   }
 
  private:
@@ -122,17 +120,17 @@ class BatchNormLayer final : public Layer {
             .silu = options_.silu};
   }
   // The next running statistics, into the place of a gradient.
-  void track(std::span<const float> batch, double scale, const Bound& running) const {
-    const auto share = double{options_.momentum};
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      running.gradient[i] = static_cast<float>((1.0 - share) * double{running.weights[i]} +
-                                               share * scale * double{batch[i]});
-    }
+  void track(const Call& call, const float* batch, double scale, const Bound& running) const {
+    call.backend->track(
+        {.channels = output().channels, .share = double{options_.momentum}, .scale = scale}, batch,
+        running.weights, running.gradient);
   }
+  [[nodiscard]] float* mean() const { return mean_.as<float>().data(); }
+  [[nodiscard]] float* variance() const { return variance_.as<float>().data(); }
 
   const BatchNormOptions options_;
-  std::vector<float> mean_;
-  std::vector<float> variance_;
+  Memory mean_;
+  Memory variance_;
 };
 
 class LinearLayer final : public Layer {
@@ -146,22 +144,24 @@ class LinearLayer final : public Layer {
              .init = kaiming(shape_.inputs)},
             {.name = name() + ".bias", .shape = {shape_.outputs}}};
   }
-  [[nodiscard]] std::int64_t workspace_floats() const override {
-    return kernels::kGemmWorkspaceFloats;
+  [[nodiscard]] std::int64_t workspace_floats(const kernels::Backend& backend,
+                                              std::int64_t max_batch) const override {
+    kernels::Linear largest = shape_;
+    largest.batch = max_batch;
+    return backend.linear_workspace(largest);
   }
 
   void forward(const Call& call) override {
     begin(call);
-    kernels::linear(call.isa).forward(shape_, call.x[0], call.parameters[0].weights,
-                                      call.parameters[1].weights, call.y);
+    call.backend->linear(shape_, call.x[0], call.parameters[0].weights, call.parameters[1].weights,
+                         call.y);
   }
   void backward(const Call& call) override {
     begin(call);
-    const kernels::LinearOps& ops = kernels::linear(call.isa);
-    ops.backward_weights(shape_, call.x[0], call.dy, call.parameters[0].gradient,
-                         call.parameters[1].gradient);
+    call.backend->linear_backward_weights(shape_, call.x[0], call.dy, call.parameters[0].gradient,
+                                          call.parameters[1].gradient);
     if (call.dx[0] != nullptr) {
-      ops.backward_data(shape_, call.dy, call.parameters[0].weights, call.dx[0]);
+      call.backend->linear_backward_data(shape_, call.dy, call.parameters[0].weights, call.dx[0]);
     }
   }
 

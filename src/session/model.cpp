@@ -73,8 +73,8 @@ Parameter Model::add(const std::string& name,
   parameter->model = impl_;
   parameter->index = static_cast<std::uint32_t>(impl_->storage.size());
   parameter->info = {name, shape, kind};
-  parameter->weights = Memory::allocate(bytes);
-  parameter->gradients = Memory::allocate(bytes);
+  parameter->weights = impl_->weights.allocate(bytes);
+  parameter->gradients = impl_->gradients.allocate(bytes);
   if (initializer) initializer(parameter->weights.as<float>());
   const Parameter handle(parameter.get());
   impl_->storage.push_back(std::move(parameter));

@@ -33,6 +33,9 @@ class Model::Impl {
   Session::Impl* session = nullptr;
   std::string name;
   ModelOptions options;
+  // Parameters side by side, so that a GPU's driver pins and copies them in one piece.
+  Arena weights;
+  Arena gradients;
   std::vector<std::unique_ptr<Parameter::Impl>> storage;
   std::vector<Parameter> parameters;
   std::optional<std::size_t> index;  // in the worker's core, once started

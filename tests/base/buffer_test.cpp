@@ -88,3 +88,32 @@ TEST_CASE("buffer: a typed view counts whole elements only", "[unit]") {
   CHECK(memory.as<float>().size() == 3);
   CHECK(memory.as<std::uint64_t>().size() == 1);
 }
+
+TEST_CASE("arena: what is allocated one after another lies side by side, zeroed and aligned",
+          "[unit]") {
+  ps::Arena arena;
+  const Memory first = arena.allocate(128);
+  const Memory second = arena.allocate(60);
+  const Memory third = arena.allocate(64);
+  CHECK(first.bytes().data() + 128 == second.bytes().data());
+  CHECK(second.size() == 60);
+  CHECK(second.bytes().data() + 64 == third.bytes().data());
+  const Memory large = arena.allocate((std::size_t{32} << 20) + 1);  // beyond any block
+  const Memory after = arena.allocate(4);
+  for (const Memory& memory : {first, second, third, large, after}) {
+    CHECK(reinterpret_cast<std::uintptr_t>(memory.bytes().data()) % 64 == 0);
+    CHECK(std::all_of(memory.bytes().begin(), memory.bytes().end(),
+                      [](std::byte byte) { return byte == std::byte{0}; }));
+  }
+  CHECK(arena.allocate(0).size() == 0);
+}
+
+TEST_CASE("arena: what it handed out outlives it", "[unit]") {
+  Memory kept;
+  {
+    ps::Arena arena;
+    for (int i = 0; i < 100; ++i) kept = arena.allocate(std::size_t{100} << 10);
+  }
+  std::fill(kept.bytes().begin(), kept.bytes().end(), std::byte{7});
+  CHECK(kept.size() == std::size_t{100} << 10);
+}

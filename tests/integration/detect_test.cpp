@@ -1,4 +1,5 @@
 // The example detect as its users run it, on few small generated pictures.
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -180,6 +181,79 @@ TEST_CASE("detect: two workers' half batches and one worker's two halves give th
   CHECK(same_tensors(directory.file("one/exp/weights/last.safetensors"),
                      directory.file("two/exp/weights/last.safetensors")));
 }
+
+#if defined(PS_CUDA_EMULATED)
+double largest_difference(const SafetensorsFile& a, const SafetensorsFile& b) {
+  REQUIRE(a.tensors.size() == b.tensors.size());
+  double most = 0.0;
+  for (std::size_t i = 0; i < a.tensors.size(); ++i) {
+    double scale = 1e-30;
+    double difference = 0.0;
+    REQUIRE(a.tensors[i].values.size() == b.tensors[i].values.size());
+    for (std::size_t k = 0; k < a.tensors[i].values.size(); ++k) {
+      const double x = a.tensors[i].values[k];
+      difference = std::max(difference, std::abs(x - double{b.tensors[i].values[k]}));
+      scale = std::max(scale, std::abs(x));
+    }
+    most = std::max(most, difference / scale);
+  }
+  return most;
+}
+
+// At a small rate: what is rounded differently grows from step to step, the faster the larger the
+// rate.
+TEST_CASE("detect: twenty steps on a GPU give the CPU's losses and weights", "[integration]") {
+  const TemporaryDirectory directory;
+  const auto command = [&](const std::string& name, const Words& device) {
+    return Words{"env",
+                 "PS_EMULATED_DEVICES=1",
+                 PS_DETECT,
+                 "train",
+                 "--data",
+                 "fm-det:count=16,val=4,size=32,classes=5,seed=3",
+                 "--img",
+                 "32",
+                 "--batch-size",
+                 "4",
+                 "--epochs",
+                 "5",
+                 "--project",
+                 directory.path(),
+                 "--name",
+                 name,
+                 "--noplots",
+                 "--set",
+                 "warmup_epochs=0",
+                 "--set",
+                 "nbs=4"} +
+           device;
+  };
+  output_of(command("cpu", {"--device", "cpu"}));
+  const std::string told = output_of(command("gpu", {"--device", "cuda:0"}));
+  CHECK_THAT(told, Contains("on cuda:0"));
+  const SafetensorsFile cpu = load_safetensors(directory.file("cpu/weights/last.safetensors"));
+  const SafetensorsFile gpu = load_safetensors(directory.file("gpu/weights/last.safetensors"));
+  CHECK(largest_difference(cpu, gpu) < 1e-4);
+  std::istringstream cpu_rows(read_file(directory.file("cpu/results.csv")));
+  std::istringstream gpu_rows(read_file(directory.file("gpu/results.csv")));
+  std::string left;
+  std::string right;
+  std::getline(cpu_rows, left);
+  std::getline(gpu_rows, right);
+  for (int epoch = 0; epoch < 5; ++epoch) {
+    REQUIRE(std::getline(cpu_rows, left));
+    REQUIRE(std::getline(gpu_rows, right));
+    std::istringstream a(left);
+    std::istringstream b(right);
+    for (int column = 0; column < 4; ++column) {  // epoch, box, obj, cls
+      std::getline(a, left, ',');
+      std::getline(b, right, ',');
+      INFO("epoch " << epoch << " column " << column);
+      CHECK(std::stod(left) == Approx(std::stod(right)).epsilon(1e-4));
+    }
+  }
+}
+#endif
 
 TEST_CASE("detect: trains asynchronously", "[integration]") {
   const TemporaryDirectory directory;

@@ -12,16 +12,15 @@ namespace ps::kernels {
 namespace {
 
 // The error that factors rounded so may cause in a product of `terms` terms of at most 1.
-double tolerance_of(MatmulPrecision precision, std::int64_t terms) {
-  const double rounding = precision == MatmulPrecision::kFp32   ? 1e-7
-                          : precision == MatmulPrecision::kBf16 ? 1.0 / 256
-                                                                : 1.0 / 2048;
+double tolerance_of(Precision precision, std::int64_t terms) {
+  const double rounding = precision == Precision::kFp32   ? 1e-7
+                          : precision == Precision::kBf16 ? 1.0 / 256
+                                                          : 1.0 / 2048;
   return 2.0 * rounding * static_cast<double>(terms);
 }
 
-MatmulPrecision any_precision() {
-  return GENERATE(MatmulPrecision::kFp32, MatmulPrecision::kTf32, MatmulPrecision::kBf16,
-                  MatmulPrecision::kFp16);
+Precision any_precision() {
+  return GENERATE(Precision::kFp32, Precision::kTf32, Precision::kBf16, Precision::kFp16);
 }
 
 }  // namespace
@@ -29,7 +28,7 @@ MatmulPrecision any_precision() {
 TEST_CASE("backend: fully connected layers in every precision", "[unit]") {
   const TestDevice device;
   if (!TestDevice::there()) return;
-  const MatmulPrecision precision = any_precision();
+  const Precision precision = any_precision();
   const Linear linear{.batch = 5, .inputs = 37, .outputs = 11};
   const auto x = random_floats(linear.batch * linear.inputs, 1);
   const auto weights = random_floats(linear.outputs * linear.inputs, 2);
@@ -51,17 +50,17 @@ TEST_CASE("backend: fully connected layers in every precision", "[unit]") {
   const double error = worst_error(arrays.results().front(), expected);
   REQUIRE(error < tolerance_of(precision, linear.inputs));
   // That it is the precision that was asked for.
-  REQUIRE((precision == MatmulPrecision::kFp32) == (error < 1e-5));
+  REQUIRE((precision == Precision::kFp32) == (error < 1e-5));
 }
 
 TEST_CASE("backend: convolutions by unrolled input, in every precision", "[unit]") {
   const TestDevice device;
   if (!TestDevice::there()) return;
-  const MatmulPrecision precision = any_precision();
+  const Precision precision = any_precision();
   const Convolution shape =
       GENERATE(Convolution{2, 32, 5, 4, 33, 3, 1, 1}, Convolution{1, 33, 5, 7, 32, 3, 2, 1},
                Convolution{3, 32, 3, 3, 34, 1, 1, 0}, Convolution{2, 64, 4, 4, 66, 2, 2, 0, 2});
-  REQUIRE(prefers_columns(shape, precision) == (precision != MatmulPrecision::kFp32));
+  REQUIRE(prefers_columns(shape, precision) == (precision != Precision::kFp32));
   const std::int64_t outputs =
       shape.batch * shape.out_channels * shape.out_height() * shape.out_width();
   const std::int64_t inputs = shape.batch * shape.channels * shape.height * shape.width;

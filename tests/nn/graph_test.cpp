@@ -37,6 +37,18 @@ TEST_CASE("nn: gradients become ready last layer first, each once and complete",
   REQUIRE(seen == network.gradients);
 }
 
+TEST_CASE("nn: a scaled loss leaves every bit of gradients and averages", "[unit]") {
+  Network plain(every_layer(), 3, 5);
+  Network scaled(every_layer(), 3, 5);
+  scaled.graph.scale_loss(4096.0F);
+  const Result expected = plain.graph.forward_backward(images(), kLabels, {});
+  const Result result = scaled.graph.forward_backward(images(), kLabels, {});
+  CHECK(result.loss == expected.loss);
+  CHECK(scaled.gradients == plain.gradients);
+  REQUIRE_THROWS_AS(scaled.graph.scale_loss(0.0F), Error);
+  REQUIRE_THROWS_AS(scaled.graph.scale_loss(NAN), Error);
+}
+
 TEST_CASE("nn: names, shapes and kinds of parameters", "[unit]") {
   const Graph graph = every_layer();
   const auto& parameters = graph.parameters();

@@ -13,14 +13,19 @@ namespace ps::nn {
 
 // Weights, gradients and the graph they are bound to.
 struct Network {
-  Network(Graph built, std::uint64_t seed, std::int64_t max_batch) : graph(std::move(built)) {
+  Network(Graph built,
+          std::uint64_t seed,
+          std::int64_t max_batch,
+          const Device& device = {},
+          Precision precision = Precision::kFp32)
+      : graph(std::move(built)) {
     for (const Parameter& parameter : graph.parameters()) {
       weights.emplace_back(static_cast<std::size_t>(parameter.size()));
       gradients.emplace_back(static_cast<std::size_t>(parameter.size()));
       initialize(parameter, seed, weights.back());
     }
     for (std::size_t i = 0; i < weights.size(); ++i) graph.bind(i, weights[i], gradients[i]);
-    graph.prepare(max_batch);
+    graph.prepare(max_batch, device, precision);
   }
 
   Graph graph;

@@ -13,5 +13,6 @@ struct Command {
 
 Command layers_command(CLI::App& app);
 Command roofline_command(CLI::App& app);
+Command step_command(CLI::App& app);
 
 }  // namespace psbench

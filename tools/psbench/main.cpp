@@ -13,7 +13,8 @@ int main(int argc, char** argv) {
       "With --json the last line of output is JSON with goodput, limit and ratio.\n\n"
       "Examples:\n"
       "  psbench layers --model yolov5n --size 320 --batch 4");
-  const std::array commands{psbench::layers_command(app), psbench::roofline_command(app)};
+  const std::array commands{psbench::layers_command(app), psbench::roofline_command(app),
+                            psbench::step_command(app)};
   CLI11_PARSE(app, argc, argv);
   try {
     for (const psbench::Command& command : commands) {

@@ -11,6 +11,8 @@
 
 namespace ps::nn {
 
+struct CriterionSpec;
+
 // A true box: center and size as fractions of the network's input, center in [0, 1], size >= 0 (a
 // box without area is matched by no cell).
 struct Target {
@@ -86,6 +88,9 @@ class DetectionCriterion {
                     std::span<float> gradient);
 
  private:
+  friend class Graph;  // which takes the same loss on its own device
+  [[nodiscard]] const CriterionSpec& spec() const noexcept;
+
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

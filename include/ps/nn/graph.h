@@ -1,5 +1,5 @@
-// A static network of layers with its backward pass, on one CPU core. It owns its activations;
-// weights and gradients belong to the caller (a ps::Model, say), who binds them.
+// A static network of layers with its backward pass, on one CPU core or one GPU. It owns its
+// activations; weights and gradients belong to the caller (a ps::Model, say), who binds them.
 //
 //   Graph graph({.channels = 1, .height = 28, .width = 28});
 //   Value x = graph.convolution(graph.input(), {.out = 32, .kernel = 3, .padding = 1}, "conv1");
@@ -19,10 +19,15 @@
 #include <string>
 #include <vector>
 
+#include <ps/device.h>
 #include <ps/nn/layer_options.h>
 #include <ps/nn/parameter.h>
 
 namespace ps::nn {
+
+class DetectionCriterion;
+struct DetectionLoss;
+struct Target;
 
 // What the softmax cross-entropy says about a batch.
 struct Result {
@@ -85,8 +90,12 @@ class Graph {
   // pass is run. Allowed at any time between passes.
   void bind(std::size_t parameter, std::span<const float> weights, std::span<float> gradient);
   // Ends building; allocates and touches everything for batches of up to `max_batch` samples. The
-  // last value added is the output, and every other value must have been used.
-  void prepare(std::int64_t max_batch);
+  // last value added is the output, and every other value must have been used. On a GPU, weights
+  // are copied there at the begin of each pass and gradients back as they are computed; what is
+  // bound stays in the host's memory. Throws Error{kUnavailable} if the device cannot be used.
+  void prepare(std::int64_t max_batch,
+               const Device& device = {},
+               Precision precision = Precision::kFp32);
 
   // --- Running. images: [batch, input], 1 <= batch <= max_batch, read until the call's end (until
   // backward's for forward_training). Results are the same bits for the same bits on one machine.
@@ -101,6 +110,18 @@ class Graph {
   Result forward_backward(std::span<const float> images,
                           std::span<const std::int32_t> labels,
                           const GradientReady& ready);
+
+  // The same for a detector (ps/nn/detection.h): gradients of the loss's total. The criterion is of
+  // this network's head and of this batch or a larger one; one graph uses one criterion at a time.
+  DetectionLoss forward_backward(std::span<const float> images,
+                                 DetectionCriterion& criterion,
+                                 std::span<const Target> targets,
+                                 const GradientReady& ready);
+
+  // From now on gradients of layers' values are `scale` times as large, and those of parameters as
+  // they should be: small ones would vanish in float16. A power of two changes no bits elsewhere.
+  // Throws for a scale that is not finite or not > 0.
+  void scale_loss(float scale);
 
   // The same in two halves, for a loss of the caller's: the output with batch statistics, and the
   // gradients from the loss's derivative by that output [batch, output].

@@ -1,0 +1,162 @@
+#include "nn/device_twins.h"
+
+#include <algorithm>
+
+namespace ps::nn {
+namespace {
+
+constexpr std::size_t kAlignment = 64;  // that of ps's own parameters in the host's memory
+constexpr std::size_t kPieceBytes = std::size_t{512} << 10;
+constexpr std::size_t kLeastPinned = std::size_t{64} << 10;
+
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+const std::byte* bytes_at(const float* values) {
+  return reinterpret_cast<const std::byte*>(values);
+}
+
+}  // namespace
+
+DeviceTwins::DeviceTwins(kernels::Backend& backend, std::span<const Parameter> parameters)
+    : backend_(backend),
+      up_(backend.queue()->device()),
+      down_(backend.queue()->device()),
+      computed_(backend.queue()->device()),
+      host_(parameters.size()),
+      piece_of_(parameters.size()) {
+  on_their_way_.reserve(parameters.size());
+  offsets_.push_back(0);
+  for (const Parameter& parameter : parameters) {
+    sizes_.push_back(static_cast<std::size_t>(parameter.size()) * sizeof(float));
+    offsets_.push_back(offsets_.back() + aligned(sizes_.back()));
+  }
+  weights_ = backend.allocate(offsets_.back());
+  gradients_ = backend.allocate(offsets_.back());
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const std::size_t floats = offsets_[i] / sizeof(float);
+    device_.push_back({.weights = weights_.as<float>().data() + floats,
+                       .gradient = gradients_.as<float>().data() + floats});
+    uploaded_.emplace_back(backend.queue()->device());
+    arrived_.emplace_back(backend.queue()->device());
+  }
+}
+
+void DeviceTwins::bind(std::size_t parameter, const Bound& host) {
+  host_[parameter] = host;
+  laid_out_ = false;
+}
+
+// Whether the parameter follows the one before it in both memories, without a gap: what lies in a
+// gap may be someone else's.
+bool DeviceTwins::adjacent(std::size_t parameter, bool gradients) const {
+  const auto at = [&](std::size_t i) {
+    return bytes_at(gradients ? host_[i].gradient : host_[i].weights);
+  };
+  const std::byte* before = at(parameter - 1);
+  const std::byte* after = at(parameter);
+  return before != nullptr && after != nullptr &&
+         sizes_[parameter - 1] == offsets_[parameter] - offsets_[parameter - 1] &&
+         before + sizes_[parameter - 1] == after;
+}
+
+std::size_t DeviceTwins::bytes_of(const Piece& piece) const {
+  return offsets_[piece.last - 1] + sizes_[piece.last - 1] - offsets_[piece.first];
+}
+
+void DeviceTwins::lay_out() {
+  pieces_.clear();
+  for (std::size_t i = 0; i < host_.size(); ++i) {
+    if (pieces_.empty() || !adjacent(i, false) || bytes_of(pieces_.back()) >= kPieceBytes) {
+      pieces_.push_back({.first = i, .last = i});
+    }
+    pieces_.back().last = i + 1;
+    piece_of_[i] = pieces_.size() - 1;
+  }
+  pin();
+  laid_out_ = true;
+}
+
+void DeviceTwins::pin() {
+  registrations_.clear();
+  pageable_bytes_ = 0;
+  for (const bool gradients : {false, true}) {
+    for (std::size_t first = 0; first < host_.size();) {
+      std::size_t last = first + 1;
+      while (last < host_.size() && adjacent(last, gradients)) ++last;
+      const std::size_t bytes = bytes_of({first, last});
+      const float* from = gradients ? host_[first].gradient : host_[first].weights;
+      if (from != nullptr) {
+        bool pinned = false;
+        if (bytes >= kLeastPinned) {
+          registrations_.emplace_back(std::span(bytes_at(from), bytes));
+          pinned = registrations_.back().pinned();
+        }
+        if (!pinned) pageable_bytes_ += bytes;
+      }
+      first = last;
+    }
+  }
+}
+
+void DeviceTwins::upload_weights() {
+  if (!laid_out_) lay_out();
+  computed_.record(*backend_.queue());
+  up_.view().wait(computed_);  // the last pass still reads the old ones
+  for (std::size_t i = 0; i < pieces_.size(); ++i) {
+    const std::size_t first = pieces_[i].first;
+    kernels::copy_to_device(weights_.bytes().data() + offsets_[first], host_[first].weights,
+                            bytes_of(pieces_[i]), up_);
+    uploaded_[i].record(up_);
+  }
+  needed_ = 0;
+}
+
+void DeviceTwins::begin_backward() {
+  written_ = sent_ = host_.size();
+  on_their_way_.clear();
+  here_ = 0;
+}
+
+void DeviceTwins::need_weights(std::size_t first, std::size_t count) {
+  if (count == 0) return;
+  for (const std::size_t last = piece_of_[first + count - 1]; needed_ <= last; ++needed_) {
+    backend_.queue()->wait(uploaded_[needed_]);
+  }
+}
+
+void DeviceTwins::gradients_written(std::size_t first, std::size_t count) {
+  if (count == 0) return;
+  written_ = first;
+  if (first == 0 || offsets_[sent_] - offsets_[first] >= kPieceBytes) send_gradients(first);
+}
+
+// Copies those of [first, sent_), in runs that lie in a row.
+void DeviceTwins::send_gradients(std::size_t first) {
+  computed_.record(*backend_.queue());
+  down_.view().wait(computed_);
+  while (sent_ > first) {
+    std::size_t begin = sent_ - 1;
+    while (begin > first && adjacent(begin, true)) --begin;
+    const Piece piece{.first = begin, .last = sent_};
+    kernels::copy_to_host(host_[begin].gradient, gradients_.bytes().data() + offsets_[begin],
+                          bytes_of(piece), down_);
+    sent_ = begin;
+  }
+  arrived_[on_their_way_.size()].record(down_);
+  on_their_way_.push_back(first);
+}
+
+std::size_t DeviceTwins::arrived_from() {
+  while (here_ < on_their_way_.size() && arrived_[here_].done()) ++here_;
+  return here_ == 0 ? host_.size() : on_their_way_[here_ - 1];
+}
+
+void DeviceTwins::await_gradients() {
+  if (written_ < sent_) send_gradients(written_);
+  here_ = on_their_way_.size();
+  if (here_ > 0) arrived_[here_ - 1].synchronize();
+}
+
+}  // namespace ps::nn

@@ -1,0 +1,85 @@
+// Parameters of a graph on a GPU: the device's copy of the weights that the host's memory has, and
+// the gradients' way back. Weights go up and gradients come down on streams of their own, in pieces
+// of about half a MiB, so that the first layers compute while the last weights are still on their
+// way, and gradients leave while earlier layers still compute theirs.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include <ps/nn/parameter.h>
+
+#include "base/buffer.h"
+#include "kernels/backend.h"
+#include "kernels/device.h"
+#include "nn/layer.h"
+
+namespace ps::nn {
+
+class DeviceTwins {
+ public:
+  // REQUIRES: backend.queue() != nullptr; both outlive this.
+  DeviceTwins(kernels::Backend& backend, std::span<const Parameter> parameters);
+
+  // Where the kernels find them: as many as parameters.
+  [[nodiscard]] std::span<const Bound> bound() const { return device_; }
+  // The host's memory from now on; between passes. Gradients may be null.
+  void bind(std::size_t parameter, const Bound& host);
+  // How much of the host's memory the driver would not pin: copies of that take a detour.
+  [[nodiscard]] std::size_t pageable_bytes() const { return pageable_bytes_; }
+
+  // Begins to copy all weights, the first parameters' first.
+  void upload_weights();
+  // What is enqueued from now on finds these weights.
+  void need_weights(std::size_t first, std::size_t count);
+
+  void begin_backward();
+  // All that was enqueued until now has written these gradients: begins to copy them, once enough
+  // have come together. Called for the last parameters first.
+  void gradients_written(std::size_t first, std::size_t count);
+  // Parameters from here on have their gradients in the host's memory: how far it is now ...
+  [[nodiscard]] std::size_t arrived_from();
+  // ... and when all have; waits.
+  void await_gradients();
+
+ private:
+  // Parameters [first, last) that lie in a row in both memories.
+  struct Piece {
+    std::size_t first = 0;
+    std::size_t last = 0;
+  };
+
+  void lay_out();
+  [[nodiscard]] bool adjacent(std::size_t parameter, bool gradients) const;
+  [[nodiscard]] std::size_t bytes_of(const Piece& piece) const;
+  void pin();
+  void send_gradients(std::size_t first);
+
+  kernels::Backend& backend_;
+  kernels::Stream up_;
+  kernels::Stream down_;
+  kernels::Event computed_;           // what the streams above have to wait for
+  std::vector<std::size_t> sizes_;    // bytes
+  std::vector<std::size_t> offsets_;  // in the device's blocks; one more than parameters
+  Memory weights_;
+  Memory gradients_;
+  std::vector<Bound> device_;
+  std::vector<Bound> host_;
+  bool laid_out_ = false;
+
+  std::vector<Piece> pieces_;             // of weights
+  std::vector<kernels::Event> uploaded_;  // the end of each piece's copy: as many as parameters
+  std::vector<std::size_t> piece_of_;     // a parameter's
+  std::size_t needed_ = 0;                // pieces that computing waits for already
+  std::vector<kernels::HostRegistration> registrations_;
+  std::size_t pageable_bytes_ = 0;
+
+  std::size_t written_ = 0;                // gradients from here on are complete on the device,
+  std::size_t sent_ = 0;                   // from here on on their way, in copies
+  std::vector<std::size_t> on_their_way_;  // that begin with these parameters;
+  std::vector<kernels::Event> arrived_;    // the end of each: as many as parameters
+  std::size_t here_ = 0;                   // so many of them are known to have ended
+};
+
+}  // namespace ps::nn
