@@ -13,7 +13,7 @@ struct Terms {
   const float* prefix = nullptr;
   const float* values[kMostContributions] = {};
   float weights[kMostContributions] = {};
-  int count = 0;
+  std::size_t count = 0;
   float divisor = 1.0F;
   float factor = 1.0F;
 };
@@ -30,7 +30,7 @@ struct Vectors {
 template <unsigned kWidth>
 __device__ __forceinline__ Floats<kWidth> gradient_at(const Terms& terms, std::size_t i) {
   Floats<kWidth> sum;
-  int k = 0;
+  std::size_t k = 0;
   if (terms.prefix != nullptr) {
     sum = load_any<kWidth>(terms.prefix + i);
   } else {
@@ -106,7 +106,7 @@ __global__ void fold_kernel(float* sum, const Terms terms, std::size_t size) {
 Terms terms_of(const WeightedSum& sum, const float* prefix, std::size_t done, std::size_t count) {
   Terms terms;
   terms.prefix = prefix;
-  terms.count = static_cast<int>(count);
+  terms.count = count;
   for (std::size_t k = 0; k < count; ++k) {
     terms.values[k] = sum.contributions[done + k].values;
     terms.weights[k] = sum.contributions[done + k].weight;
