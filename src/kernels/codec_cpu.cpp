@@ -21,7 +21,7 @@ template <class Half>
 void encode_half(const EncodePass& pass) {
   const PackedFloat* __restrict values = pass.values;
   PackedFloat* __restrict residual = pass.residual;
-  auto* __restrict encoded = reinterpret_cast<PackedHalf*>(pass.encoded);
+  PackedHalf* __restrict encoded = reinterpret_cast<PackedHalf*>(pass.encoded);
   if (residual == nullptr) {
     for (std::size_t i = 0; i < pass.count; ++i) encoded[i] = Half::encode(values[i]);
     return;
@@ -36,7 +36,7 @@ void encode_half(const EncodePass& pass) {
 
 template <class Half, bool kAdd>
 void decode_half(const DecodePass& pass) {
-  const auto* __restrict encoded = reinterpret_cast<const PackedHalf*>(pass.encoded);
+  const PackedHalf* __restrict encoded = reinterpret_cast<const PackedHalf*>(pass.encoded);
   PackedFloat* __restrict values = pass.values;
   const float weight = pass.weight;
   for (std::size_t i = 0; i < pass.count; ++i) {
@@ -87,7 +87,7 @@ void encode_int8(const EncodePass& pass) {
   alignas(64) float rest[kInt8Block];
   for (float& x : rest) x = 0.5F;
   const std::size_t blocks = (pass.count + kInt8Block - 1) / kInt8Block;
-  auto* scales = reinterpret_cast<PackedWord*>(pass.encoded);
+  PackedWord* scales = reinterpret_cast<PackedWord*>(pass.encoded);
   auto* all_codes = reinterpret_cast<signed char*>(pass.encoded) + 4 * blocks;
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::size_t begin = block * kInt8Block;
@@ -122,7 +122,7 @@ void encode_int8(const EncodePass& pass) {
 template <bool kAdd>
 CodecError decode_int8(const DecodePass& pass) {
   const std::size_t blocks = (pass.count + kInt8Block - 1) / kInt8Block;
-  const auto* scales = reinterpret_cast<const PackedWord*>(pass.encoded);
+  const PackedWord* scales = reinterpret_cast<const PackedWord*>(pass.encoded);
   const auto* all_codes = reinterpret_cast<const signed char*>(pass.encoded) + 4 * blocks;
   bool good = true;
   for (std::size_t block = 0; block < blocks; ++block) good &= is_int8_scale(scales[block]);
@@ -165,7 +165,7 @@ float mean_magnitude(const float* p, std::size_t size) {
 void encode_sign(const EncodePass& pass) {
   alignas(64) float p[kSignBlock];
   const std::size_t blocks = (pass.count + kSignBlock - 1) / kSignBlock;
-  auto* scales = reinterpret_cast<PackedWord*>(pass.encoded);
+  PackedWord* scales = reinterpret_cast<PackedWord*>(pass.encoded);
   std::byte* bytes = pass.encoded + 4 * blocks;
   for (std::size_t block = 0; block < blocks; ++block, bytes += kSignBlock / 8) {
     const std::size_t begin = block * kSignBlock;
@@ -200,7 +200,7 @@ void encode_sign(const EncodePass& pass) {
 template <bool kAdd>
 CodecError decode_sign(const DecodePass& pass) {
   const std::size_t blocks = (pass.count + kSignBlock - 1) / kSignBlock;
-  const auto* scales = reinterpret_cast<const PackedWord*>(pass.encoded);
+  const PackedWord* scales = reinterpret_cast<const PackedWord*>(pass.encoded);
   const std::byte* bytes = pass.encoded + 4 * blocks;
   bool good = true;
   for (std::size_t block = 0; block < blocks; ++block) good &= is_sign_scale(scales[block]);

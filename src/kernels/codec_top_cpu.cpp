@@ -154,7 +154,7 @@ class Top {
   }
 
   void emit(std::size_t slot, std::size_t index, std::uint32_t bits) {
-    auto* words = reinterpret_cast<PackedWord*>(pass_.encoded);
+    PackedWord* words = reinterpret_cast<PackedWord*>(pass_.encoded);
     words[slot] = static_cast<std::uint32_t>(index);
     words[pass_.k + slot] = bits;
     if (residual_ != nullptr) residual_[index] = 0.0F;
@@ -199,13 +199,13 @@ void encode_top(const EncodePass& pass) {
 
 CodecError decode_top(const DecodePass& pass) {
   const std::size_t k = pass.bytes / 8;
-  const auto* indices = reinterpret_cast<const PackedWord*>(pass.encoded);
+  const PackedWord* indices = reinterpret_cast<const PackedWord*>(pass.encoded);
   bool good = k == 0 || indices[0] < pass.count;
   for (std::size_t i = 1; i < k; ++i) {
     good &= indices[i] < pass.count && indices[i - 1] < indices[i];
   }
   if (!good) return CodecError::kIndex;
-  const auto* sent = reinterpret_cast<const PackedFloat*>(pass.encoded + 4 * k);
+  const PackedFloat* sent = reinterpret_cast<const PackedFloat*>(pass.encoded + 4 * k);
   PackedFloat* values = pass.values;
   if (pass.into == DecodeInto::kSum) {
     for (std::size_t i = 0; i < k; ++i) put<true>(values[indices[i]], pass.weight, sent[i]);
