@@ -56,6 +56,7 @@ std::vector<Shard::Chunk*> Shard::contribute(Model& model,
     if (header.clock < chunk.version) {
       ++counters_.late;
       pending.answer.status = taken ? wire::Status::kLate : pending.answer.status;
+      if (chunk.state.lr > 0) pending.answer.lr = chunk.state.lr;
       continue;
     }
     model.round_samples[id.rank] = header.samples;

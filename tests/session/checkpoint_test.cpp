@@ -238,7 +238,7 @@ TEST_CASE("checkpoint: with a backup worker the schedule goes on where it was", 
       .mode = ps::Sync{.backup_workers = 1}, .optimizer = ps::Sgd{.lr = 0.1F}, .schedule = kWarmUp};
   SafetensorsFile state;
   std::mutex mutex;
-  int taken = 0;
+  std::vector<float> rates;
   for (int life = 0; life < 2; ++life) {
     LocalCluster::run(2, [&](Session& session) {
       ps::Model model = session.model("m", options);
@@ -248,18 +248,20 @@ TEST_CASE("checkpoint: with a backup worker the schedule goes on where it was", 
       session.barrier();
       std::ranges::fill(w.gradients(), 1.0F);
       const ps::StepInfo info = model.push_pull(7).wait();
-      // Either rank may be the one that is too late, and that one hears of a rate after the round.
-      if (info.accepted && life > 0)
-        PS_CHECK_IN_THREAD(std::abs(info.lr - 0.1F * (0.1F + 0.9F * 14.0F / 70.0F)) < 1e-6F);
       session.barrier();
       SafetensorsFile mine = model.checkpoint();
       session.barrier();
       const std::lock_guard lock(mutex);
-      taken += info.accepted ? 1 : 0;
+      if (info.accepted) rates.push_back(info.lr);
       if (session.rank() == 0) state = std::move(mine);
     });
     CHECK(state.metadata.at("ps.samples") == std::to_string(14 * (life + 1)));
-    CHECK(taken == life + 1);
+    // Whoever comes back from the barrier when the round is over takes part in the next one, so one
+    // or two are taken; the first of them is where the life before has ended.
+    REQUIRE(!rates.empty());
+    const float samples = 14.0F * static_cast<float>(life);
+    CHECK(std::ranges::min(rates) == Approx(0.1F * (0.1F + 0.9F * samples / 70.0F)));
+    rates.clear();
   }
 }
 
