@@ -46,7 +46,7 @@ class Prediction {
  public:
   explicit Prediction(const PredictOptions& options)
       : options_(options),
-        trained_(load_ensemble(options.inference, 1, choose_device(options.inference.device, 0))),
+        trained_(load_ensemble(options.inference, 1, choose_compute(options.inference.compute, 0))),
         network_(*trained_.front().network),
         inference_(
             networks_of(trained_), nms_options(options.inference), options.inference.augment),

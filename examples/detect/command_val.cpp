@@ -35,7 +35,7 @@ int run_val(ps::Session& session, const Options& all) {
   const bool leads = session.rank() == 0;
   const std::vector<Trained> trained =
       load_ensemble(options.inference, options.batch_size,
-                    choose_device(options.inference.device, session.rank()));
+                    choose_compute(options.inference.compute, session.rank()));
   Network& network = *trained.front().network;
   const std::string path = options.data.empty() ? session.data_path() : options.data;
   if (path.empty()) {

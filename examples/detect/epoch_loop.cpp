@@ -58,7 +58,8 @@ EpochLoop::EpochLoop(ps::Session& session, ps::Model& model, Network& network, c
       model_(model),
       network_(network),
       setup_(setup),
-      scales_loss_(setup.options.amp == "fp16" && network.device().kind == ps::DeviceKind::kCuda),
+      scales_loss_(network.compute().precision == ps::Precision::kFp16 &&
+                   network.compute().on_gpu()),
       frozen_(parameters_before(network, setup.options.freeze)) {}
 
 Tally EpochLoop::run(std::uint32_t epoch, const Watcher& watch) {

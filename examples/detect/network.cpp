@@ -46,18 +46,15 @@ std::vector<std::span<const float>> views(const Values& values) {
 
 }  // namespace
 
-Network::Network(NetworkSpec spec,
-                 std::int64_t max_batch,
-                 const ps::Device& device,
-                 ps::Precision precision)
-    : spec_(std::move(spec)), max_batch_(max_batch), device_(device), precision_(precision) {}
+Network::Network(NetworkSpec spec, std::int64_t max_batch, Compute compute)
+    : spec_(std::move(spec)), max_batch_(max_batch), compute_(std::move(compute)) {}
 
 ps::nn::Detector& Network::at(ps::vision::ImageSize size) {
   auto& detector = detectors_[{size.height, size.width}];
   if (!detector) {
     detector = std::make_unique<ps::nn::Detector>(
         spec_.table, static_cast<std::int64_t>(spec_.names.size()), size.height, size.width);
-    detector->graph().prepare(max_batch_, device_, precision_);
+    detector->graph().prepare(max_batch_, placement_of(compute_, *detector));
     if (!weights_.empty()) bind(*detector);
   }
   return *detector;
@@ -157,11 +154,11 @@ Values transfer(const ps::SafetensorsFile& file,
 Trained load_trained(const std::string& path,
                      int image_size,
                      std::int64_t max_batch,
-                     const ps::Device& device) {
+                     const Compute& compute) {
   const ps::SafetensorsFile file = ps::load_safetensors(path);
   NetworkSpec spec = spec_of(file, path);
   if (image_size != 0) spec.image_size = image_size;
-  Trained trained{.network = std::make_unique<Network>(std::move(spec), max_batch, device),
+  Trained trained{.network = std::make_unique<Network>(std::move(spec), max_batch, compute),
                   .values = {},
                   .metadata = file.metadata};
   for (const ps::nn::Parameter& parameter : trained.network->detector().graph().parameters()) {
@@ -178,10 +175,10 @@ Trained load_trained(const std::string& path,
 
 std::vector<Trained> load_ensemble(const InferenceOptions& options,
                                    std::int64_t max_batch,
-                                   const ps::Device& device) {
+                                   const Compute& compute) {
   std::vector<Trained> trained;
   for (const std::string& path : options.weights) {
-    trained.push_back(load_trained(path, options.image_size, max_batch, device));
+    trained.push_back(load_trained(path, options.image_size, max_batch, compute));
     if (trained.back().network->spec().names != trained.front().network->spec().names) {
       mismatch(path, "its classes are not those of " + options.weights.front());
     }

@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include <ps/device.h>
 #include <ps/model.h>
 #include <ps/nn/detector.h>
 #include <ps/safetensors.h>
 #include <ps/vision/dataset.h>
 #include <ps/vision/shapes.h>
 
+#include "device.h"
 #include "options.h"
 
 namespace detect {
@@ -32,10 +32,7 @@ struct NetworkSpec {
 class Network {
  public:
   // max_batch: of a forward or training pass at any size.
-  Network(NetworkSpec spec,
-          std::int64_t max_batch,
-          const ps::Device& device,
-          ps::Precision precision = ps::Precision::kFp32);
+  Network(NetworkSpec spec, std::int64_t max_batch, Compute compute);
 
   [[nodiscard]] const NetworkSpec& spec() const noexcept { return spec_; }
   // The network at the size that it is trained at: its parameters are those of all sizes.
@@ -43,7 +40,7 @@ class Network {
   // Sizes are multiples of the largest stride.
   ps::nn::Detector& at(ps::vision::ImageSize size);
   [[nodiscard]] std::int64_t max_batch() const noexcept { return max_batch_; }
-  [[nodiscard]] const ps::Device& device() const noexcept { return device_; }
+  [[nodiscard]] const Compute& compute() const noexcept { return compute_; }
 
   // Where the weights, by parameter, and the gradients lie; alive as long as they are used. Without
   // gradients: for forward passes.
@@ -55,8 +52,7 @@ class Network {
 
   NetworkSpec spec_;
   const std::int64_t max_batch_;
-  const ps::Device device_;
-  const ps::Precision precision_;
+  const Compute compute_;
   // By height and width.
   std::map<std::pair<int, int>, std::unique_ptr<ps::nn::Detector>> detectors_;
   std::vector<std::span<const float>> weights_;
@@ -92,12 +88,12 @@ struct Trained {
 Trained load_trained(const std::string& path,
                      int image_size,
                      std::int64_t max_batch,
-                     const ps::Device& device);
+                     const Compute& compute);
 
 // The networks of several files; they have the same classes. Throws likewise, and kMismatch.
 std::vector<Trained> load_ensemble(const InferenceOptions& options,
                                    std::int64_t max_batch,
-                                   const ps::Device& device);
+                                   const Compute& compute);
 std::vector<Network*> networks_of(const std::vector<Trained>& trained);
 
 // Throws ps::Error(kMismatch) unless the data's classes are the network's.

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "device.h"
+
 namespace detect {
 
 struct TrainOptions {
@@ -37,8 +39,7 @@ struct TrainOptions {
   std::int32_t save_period = -1;
   std::uint32_t loaders = 1;  // threads that read and augment, a worker
   double max_hours = 0.0;     // 0: no limit
-  std::string device = "auto";
-  std::string amp = "off";
+  ComputeOptions compute;
   std::string project = "runs/train";
   std::string name = "exp";
   // --hyp's numbers changed one by one: "lr0=0.02".
@@ -57,7 +58,7 @@ struct InferenceOptions {
   std::vector<std::int32_t> classes;  // empty: all
   bool agnostic = false;
   bool augment = false;  // at three scales, mirrored
-  std::string device = "auto";
+  ComputeOptions compute;
   std::string project;
   std::string name = "exp";
   bool exist_ok = false;

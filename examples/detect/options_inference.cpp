@@ -19,7 +19,8 @@ void declare_inference(CLI::App& app, InferenceOptions& options) {
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   app.add_flag("--augment", options.augment, "At three scales, and mirrored");
-  app.add_option("--device", options.device, "cpu, cuda:N (or N), or auto")->capture_default_str();
+  app.add_option("--device", options.compute.device, "cpu, cuda:N (or N), cuda:N,M,..., or auto")
+      ->capture_default_str();
   app.add_option("--project", options.project, "Folder of runs")->capture_default_str();
   app.add_option("--name", options.name, "The run's folder in it")->capture_default_str();
   app.add_flag("--exist-ok", options.exist_ok, "Write into a folder that is there already");

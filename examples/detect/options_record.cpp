@@ -42,9 +42,11 @@ void write_options(std::ostream& out, const TrainOptions& options) {
       << "\noptimizer: " << options.optimizer << "\ncos_lr: " << options.cosine
       << "\nlabel_smoothing: " << options.label_smoothing << "\npatience: " << options.patience
       << "\nfreeze: " << options.freeze << "\nsave_period: " << options.save_period
-      << "\nworkers: " << options.loaders << "\ndevice: " << options.device
-      << "\namp: " << options.amp << "\nproject: " << quoted(options.project)
-      << "\nname: " << quoted(options.name) << "\nexist_ok: " << options.exist_ok << "\nset: [";
+      << "\nworkers: " << options.loaders << "\ndevice: " << options.compute.device
+      << "\nsplit: " << quoted(options.compute.split)
+      << "\nmicro_batches: " << options.compute.micro_batches << "\namp: " << options.compute.amp
+      << "\nproject: " << quoted(options.project) << "\nname: " << quoted(options.name)
+      << "\nexist_ok: " << options.exist_ok << "\nset: [";
   for (std::size_t i = 0; i < options.overrides.size(); ++i) {
     out << (i > 0 ? ", " : "") << quoted(options.overrides[i]);
   }

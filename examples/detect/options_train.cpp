@@ -61,10 +61,17 @@ void declare_how(CLI::App& app, TrainOptions& options) {
                "Each batch at a size between half and 1.5 of --img");
   app.add_flag("--single-cls", options.single_class, "All objects are of one class");
   app.add_flag("--noautoanchor{false}", options.auto_anchor, "Keep the network's anchors");
-  app.add_option("--device", options.device,
-                 "cpu, cuda:N (or N), or auto: the machine's GPUs in turn, if there are any")
+  app.add_option("--device", options.compute.device,
+                 "cpu, cuda:N (or N), cuda:N,M,... (each takes a share of the batch), or auto: the "
+                 "machine's GPUs in turn, if there are any")
       ->capture_default_str();
-  app.add_option("--amp", options.amp,
+  app.add_option("--split", options.compute.split,
+                 "Split the network over the devices instead: DEVICE:LAST_ROW,... as in 0:10,1:24");
+  app.add_option("--micro-batches", options.compute.micro_batches,
+                 "With --split: slices of the batch that keep all devices busy (default: as many "
+                 "as devices)")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--amp", options.compute.amp,
                  "Products of matrices on a GPU: off (fp32), tf32, bf16, or fp16 with a dynamic "
                  "scale of the loss")
       ->check(CLI::IsMember({"off", "tf32", "bf16", "fp16"}))

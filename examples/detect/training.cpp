@@ -50,10 +50,7 @@ class Training {
       : session_(session),
         setup_(prepare_training(session, options)),
         val_batch_(kValidationBatches * worker_batch(session, setup_.options)),
-        network_(setup_.spec,
-                 val_batch_,
-                 choose_device(setup_.options.device, session.rank()),
-                 precision_of(setup_.options.amp)),
+        network_(setup_.spec, val_batch_, choose_compute(setup_.options.compute, session.rank())),
         model_(session.model("detect", model_options(session, setup_))) {
     begin();
   }
@@ -114,9 +111,9 @@ void Training::announce() {
               ps::optimizer_name(chosen.optimizer),
               sgd != nullptr ? sgd->momentum : setup_.hyperparameters.momentum,
               options().batch_size, setup_.train->size(), options().epochs, setup_.folder.c_str());
-  std::printf("on %s\n", describe_device(network_.device()).c_str());
-  if (options().amp != "off" && network_.device().kind == ps::DeviceKind::kCpu) {
-    std::printf("--amp %s is for GPUs: the CPU computes in fp32\n", options().amp.c_str());
+  std::printf("on %s\n", describe(network_.compute()).c_str());
+  if (options().compute.amp != "off" && !network_.compute().on_gpu()) {
+    std::printf("--amp %s is for GPUs: the CPU computes in fp32\n", options().compute.amp.c_str());
   }
   std::fflush(stdout);
   report_->draw_labels(*setup_.train);

@@ -64,6 +64,7 @@ Detector::Detector(const DetectorTable& table,
   const Value output = graph_.join(built.levels);
   layers_ = std::move(built.layers);
   layers_.back().output = graph_.shape(output);
+  layers_.back().last = output;
   prior_biases_ = std::move(built.biases);
   parameter_count_ = builder.parameter_count();
   flops_ = builder.flops();

@@ -69,13 +69,15 @@ class Walk {
               .number = repeats_,
               .module = row.module,
               .arguments = {},
-              .output = {}};
+              .output = {},
+              .last = {}};
     name_ = "model." + std::to_string(i);
     RowArguments arguments(row.arguments);
     const Value y = module(row, arguments);
     arguments.finish();
     layer_.parameters = builder_.parameter_count() - before;
     layer_.output = builder_.shape(y);
+    layer_.last = y;
     // Repeated concatenation or enlargement would overflow.
     require(layer_.output.channels <= kChannels.most && layer_.output.height <= kMaxSide &&
                 layer_.output.width <= kMaxSide,

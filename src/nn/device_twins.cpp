@@ -19,8 +19,11 @@ const std::byte* bytes_at(const float* values) {
 
 }  // namespace
 
-DeviceTwins::DeviceTwins(kernels::Backend& backend, std::span<const Parameter> parameters)
+DeviceTwins::DeviceTwins(kernels::Backend& backend,
+                         std::span<const Parameter> parameters,
+                         bool pins)
     : backend_(backend),
+      pins_(pins),
       up_(backend.queue()->device()),
       down_(backend.queue()->device()),
       computed_(backend.queue()->device()),
@@ -34,13 +37,28 @@ DeviceTwins::DeviceTwins(kernels::Backend& backend, std::span<const Parameter> p
   }
   weights_ = backend.allocate(offsets_.back());
   gradients_ = backend.allocate(offsets_.back());
+  device_ = bound_to(gradients_.as<float>().data());
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const std::size_t floats = offsets_[i] / sizeof(float);
-    device_.push_back({.weights = weights_.as<float>().data() + floats,
-                       .gradient = gradients_.as<float>().data() + floats});
     uploaded_.emplace_back(backend.queue()->device());
     arrived_.emplace_back(backend.queue()->device());
   }
+}
+
+std::vector<Bound> DeviceTwins::bound_to(float* gradients) const {
+  std::vector<Bound> bound;
+  for (std::size_t i = 0; i < sizes_.size(); ++i) {
+    const std::size_t floats = offsets_[i] / sizeof(float);
+    bound.push_back(
+        {.weights = weights_.as<float>().data() + floats, .gradient = gradients + floats});
+  }
+  return bound;
+}
+
+void DeviceTwins::add_others(std::vector<const DeviceTwins*> others) {
+  others_ = std::move(others);
+  for (const DeviceTwins* other : others_)
+    others_computed_.emplace_back(other->backend_.queue()->device());
+  visiting_ = backend_.allocate(offsets_.back());
 }
 
 void DeviceTwins::bind(std::size_t parameter, const Bound& host) {
@@ -81,6 +99,7 @@ void DeviceTwins::lay_out() {
 void DeviceTwins::pin() {
   registrations_.clear();
   pageable_bytes_ = 0;
+  if (!pins_) return;
   for (const bool gradients : {false, true}) {
     for (std::size_t first = 0; first < host_.size();) {
       std::size_t last = first + 1;
@@ -113,7 +132,8 @@ void DeviceTwins::upload_weights() {
   needed_ = 0;
 }
 
-void DeviceTwins::begin_backward() {
+void DeviceTwins::begin_backward(std::size_t others) {
+  active_others_ = others;
   written_ = sent_ = host_.size();
   on_their_way_.clear();
   here_ = 0;
@@ -132,8 +152,25 @@ void DeviceTwins::gradients_written(std::size_t first, std::size_t count) {
   if (first == 0 || offsets_[sent_] - offsets_[first] >= kPieceBytes) send_gradients(first);
 }
 
+// Adds those of [first, sent_) of the other devices, which have enqueued theirs, too.
+void DeviceTwins::sum_gradients(std::size_t first) {
+  const std::size_t offset = offsets_[first];
+  const std::size_t bytes = offsets_[sent_] - offset;
+  float* sum = device_[first].gradient;
+  float* visiting = visiting_.as<float>().data() + offset / sizeof(float);
+  for (std::size_t k = 0; k < active_others_; ++k) {
+    const kernels::StreamView theirs = *others_[k]->backend_.queue();
+    others_computed_[k].record(theirs);
+    backend_.queue()->wait(others_computed_[k]);
+    kernels::copy_between(visiting, backend_.queue()->device(), others_[k]->device_[first].gradient,
+                          theirs.device(), bytes, *backend_.queue());
+    backend_.add(sum, visiting, sum, static_cast<std::int64_t>(bytes / sizeof(float)));
+  }
+}
+
 // Copies those of [first, sent_), in runs that lie in a row.
 void DeviceTwins::send_gradients(std::size_t first) {
+  sum_gradients(first);
   computed_.record(*backend_.queue());
   down_.view().wait(computed_);
   while (sent_ > first) {

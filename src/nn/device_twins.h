@@ -19,11 +19,18 @@ namespace ps::nn {
 
 class DeviceTwins {
  public:
-  // REQUIRES: backend.queue() != nullptr; both outlive this.
-  DeviceTwins(kernels::Backend& backend, std::span<const Parameter> parameters);
+  // REQUIRES: backend.queue() != nullptr; both outlive this. Pins the host's memory if `pins`: one
+  // of several that are bound to the same shall.
+  DeviceTwins(kernels::Backend& backend, std::span<const Parameter> parameters, bool pins = true);
 
   // Where the kernels find them: as many as parameters.
   [[nodiscard]] std::span<const Bound> bound() const { return device_; }
+  // The same weights, and gradients in a block of as many bytes that is laid out alike.
+  [[nodiscard]] std::size_t bytes() const { return offsets_.back(); }
+  [[nodiscard]] std::vector<Bound> bound_to(float* gradients) const;
+  // Other devices' gradients, of the same parameters, that are to be added to these, in this order.
+  void add_others(std::vector<const DeviceTwins*> others);
+
   // The host's memory from now on; between passes. Gradients may be null.
   void bind(std::size_t parameter, const Bound& host);
   // How much of the host's memory the driver would not pin: copies of that take a detour.
@@ -34,7 +41,8 @@ class DeviceTwins {
   // What is enqueued from now on finds these weights.
   void need_weights(std::size_t first, std::size_t count);
 
-  void begin_backward();
+  // The first `others` of the others take part.
+  void begin_backward(std::size_t others = 0);
   // All that was enqueued until now has written these gradients: begins to copy them, once enough
   // have come together. Called for the last parameters first.
   void gradients_written(std::size_t first, std::size_t count);
@@ -54,9 +62,11 @@ class DeviceTwins {
   [[nodiscard]] bool adjacent(std::size_t parameter, bool gradients) const;
   [[nodiscard]] std::size_t bytes_of(const Piece& piece) const;
   void pin();
+  void sum_gradients(std::size_t first);
   void send_gradients(std::size_t first);
 
   kernels::Backend& backend_;
+  const bool pins_;
   kernels::Stream up_;
   kernels::Stream down_;
   kernels::Event computed_;           // what the streams above have to wait for
@@ -74,6 +84,11 @@ class DeviceTwins {
   std::size_t needed_ = 0;                // pieces that computing waits for already
   std::vector<kernels::HostRegistration> registrations_;
   std::size_t pageable_bytes_ = 0;
+
+  std::vector<const DeviceTwins*> others_;
+  std::vector<kernels::Event> others_computed_;
+  std::size_t active_others_ = 0;
+  Memory visiting_;  // another's gradients, on this device
 
   std::size_t written_ = 0;                // gradients from here on are complete on the device,
   std::size_t sent_ = 0;                   // from here on on their way, in copies

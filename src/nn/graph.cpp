@@ -18,59 +18,65 @@ Graph& Graph::operator=(Graph&&) noexcept = default;
 Graph::~Graph() = default;
 
 Value Graph::convolution(Value x, const ConvolutionOptions& options, const std::string& name) {
-  return impl_->add(make_convolution(name, shape(x), options), {x});
+  return impl_->add(
+      [name, input = shape(x), options] { return make_convolution(name, input, options); }, {x});
 }
 
 Value Graph::batch_norm(Value x, const BatchNormOptions& options, const std::string& name) {
-  return impl_->add(make_batch_norm(name, shape(x), options), {x});
+  return impl_->add(
+      [name, input = shape(x), options] { return make_batch_norm(name, input, options); }, {x});
 }
 
 Value Graph::relu(Value x) {
-  return impl_->add(make_relu(shape(x)), {x});
+  return impl_->add([input = shape(x)] { return make_relu(input); }, {x});
 }
 
 Value Graph::leaky_relu(Value x, float slope) {
-  return impl_->add(make_leaky_relu(shape(x), slope), {x});
+  return impl_->add([input = shape(x), slope] { return make_leaky_relu(input, slope); }, {x});
 }
 
 Value Graph::silu(Value x) {
-  return impl_->add(make_silu(shape(x)), {x});
+  return impl_->add([input = shape(x)] { return make_silu(input); }, {x});
 }
 
 Value Graph::max_pool(Value x, const MaxPoolOptions& options) {
-  return impl_->add(make_max_pool(shape(x), options), {x});
+  return impl_->add([input = shape(x), options] { return make_max_pool(input, options); }, {x});
 }
 
 Value Graph::global_average_pool(Value x) {
-  return impl_->add(make_global_average_pool(shape(x)), {x});
+  return impl_->add([input = shape(x)] { return make_global_average_pool(input); }, {x});
 }
 
 Value Graph::linear(Value x, std::int64_t outputs, const std::string& name) {
-  return impl_->add(make_linear(name, shape(x), outputs), {x});
+  return impl_->add([name, input = shape(x), outputs] { return make_linear(name, input, outputs); },
+                    {x});
 }
 
 Value Graph::add(Value a, Value b) {
-  return impl_->add(make_add(shape(a), shape(b)), {a, b});
+  return impl_->add([first = shape(a), second = shape(b)] { return make_add(first, second); },
+                    {a, b});
 }
 
 Value Graph::upsample(Value x, std::int64_t factor) {
-  return impl_->add(make_upsample(shape(x), factor), {x});
+  return impl_->add([input = shape(x), factor] { return make_upsample(input, factor); }, {x});
 }
 
 Value Graph::zero_pad(Value x, const PadOptions& options) {
-  return impl_->add(make_zero_pad(shape(x), options), {x});
+  return impl_->add([input = shape(x), options] { return make_zero_pad(input, options); }, {x});
 }
 
 Value Graph::slice(Value x, const SliceOptions& options) {
-  return impl_->add(make_slice(shape(x), options), {x});
+  return impl_->add([input = shape(x), options] { return make_slice(input, options); }, {x});
 }
 
 Value Graph::concat(std::span<const Value> values) {
-  return impl_->add(make_concat(impl_->shapes(values)), {values.begin(), values.end()});
+  return impl_->add([inputs = impl_->shapes(values)] { return make_concat(inputs); },
+                    {values.begin(), values.end()});
 }
 
 Value Graph::join(std::span<const Value> values) {
-  return impl_->add(make_join(impl_->shapes(values)), {values.begin(), values.end()});
+  return impl_->add([inputs = impl_->shapes(values)] { return make_join(inputs); },
+                    {values.begin(), values.end()});
 }
 
 void Graph::softmax_cross_entropy(Value x) {
@@ -89,8 +95,8 @@ void Graph::bind(std::size_t parameter, std::span<const float> weights, std::spa
   impl_->bind(parameter, weights, gradient);
 }
 
-void Graph::prepare(std::int64_t max_batch, const Device& device, Precision precision) {
-  impl_->prepare(max_batch, device, precision);
+void Graph::prepare(std::int64_t max_batch, const Placement& placement) {
+  impl_->prepare(max_batch, placement);
 }
 
 void Graph::scale_loss(float scale) {

@@ -1,3 +1,4 @@
+// Running a graph: who computes what, in which order.
 #include "nn/graph_impl.h"
 
 #include <algorithm>
@@ -6,145 +7,38 @@
 #include "nn/check.h"
 
 namespace ps::nn {
-namespace {
 
-std::size_t bytes(std::int64_t floats) {
-  return static_cast<std::size_t>(floats) * sizeof(float);
-}
+// --- forward
 
-}  // namespace
-
-Graph::Impl::Impl(const Shape& input) {
-  require(input.channels > 0 && input.height > 0 && input.width > 0, "graph",
-          "expected an input of positive sizes");
-  nodes_.push_back({.layer = nullptr, .inputs = {}, .shape = input});
-}
-
-Value Graph::Impl::add(std::unique_ptr<Layer> layer, const std::vector<Value>& inputs) {
-  require(max_batch_ == 0, layer->name(), "the graph is prepared, no layer can be added");
-  require(!has_loss_, layer->name(), "the loss must come last");
-  Node node{.layer = std::move(layer),
-            .inputs = {},
-            .shape = {},
-            .first_parameter = parameters_.size(),
-            .parameter_count = 0};
-  node.shape = node.layer->output();
-  for (const Value x : inputs) node.inputs.push_back(x.index);
-  std::vector<Parameter> added = node.layer->parameters();
-  node.parameter_count = added.size();
-  for (const Parameter& parameter : added) {
-    require(std::none_of(parameters_.begin(), parameters_.end(),
-                         [&](const Parameter& p) { return p.name == parameter.name; }),
-            node.layer->name(), "there is a parameter " + parameter.name + " already");
-  }
-  std::move(added.begin(), added.end(), std::back_inserter(parameters_));
-  bound_.resize(parameters_.size());
-  nodes_.push_back(std::move(node));
-  return {static_cast<int>(nodes_.size()) - 1};
-}
-
-void Graph::Impl::set_loss(Value x) {
-  require(x.index > 0 && x.index + 1 == static_cast<int>(nodes_.size()), "softmax_cross_entropy",
-          "expected the last layer's value");
-  require(shape(x).height == 1 && shape(x).width == 1, "softmax_cross_entropy",
-          "expected height = width = 1");
-  has_loss_ = true;
-}
-
-const Shape& Graph::Impl::shape(Value x) const {
-  require(x.index >= 0 && x.index < static_cast<int>(nodes_.size()), "graph",
-          "this value is of another graph");
-  return nodes_[static_cast<std::size_t>(x.index)].shape;
-}
-
-std::vector<Shape> Graph::Impl::shapes(std::span<const Value> values) const {
-  std::vector<Shape> result;
-  for (const Value x : values) result.push_back(shape(x));
-  return result;
-}
-
-void Graph::Impl::bind(std::size_t parameter,
-                       std::span<const float> weights,
-                       std::span<float> gradient) {
-  require(parameter < parameters_.size(), "bind",
-          "expected a parameter below " + std::to_string(parameters_.size()) + ", got " +
-              std::to_string(parameter));
-  const auto size = static_cast<std::size_t>(parameters_[parameter].size());
-  require(weights.size() == size && (gradient.empty() || gradient.size() == size),
-          parameters_[parameter].name,
-          "expected memory for " + std::to_string(size) + " values, got " +
-              std::to_string(weights.size()) + " weights and " + std::to_string(gradient.size()) +
-              " gradients");
-  bound_[parameter] = {weights.data(), gradient.empty() ? nullptr : gradient.data()};
-  if (twins_) twins_->bind(parameter, bound_[parameter]);
-}
-
-void Graph::Impl::prepare(std::int64_t max_batch, const Device& device, Precision precision) {
-  require(max_batch_ == 0 && max_batch > 0 && nodes_.size() > 1, "prepare",
-          "expected a graph with layers, a batch > 0, and to be called once");
-  std::vector<PlanNode> plan_nodes(nodes_.size());
-  std::vector<bool> read(nodes_.size(), false);
-  std::int64_t workspace = 0;
-  std::unique_ptr<kernels::Backend> backend = kernels::make_backend(device, precision);
-  for (std::size_t i = 1; i < nodes_.size(); ++i) {
-    Layer& layer = *nodes_[i].layer;
-    plan_nodes[i] = {.inputs = nodes_[i].inputs,
-                     .floats = max_batch * nodes_[i].shape.size(),
-                     .forward_in_place = layer.forward_in_place(),
-                     .backward_in_place = layer.backward_in_place()};
-    for (const int input : nodes_[i].inputs) read[static_cast<std::size_t>(input)] = true;
-    workspace = std::max(workspace, layer.workspace_floats(*backend, max_batch));
-  }
-  for (std::size_t i = 1; i + 1 < nodes_.size(); ++i) {
-    require(read[i], nodes_[i].layer->name(), "its value is used by no layer");
-  }
-  backend_ = std::move(backend);
-  for (std::size_t i = 1; i < nodes_.size(); ++i) nodes_[i].layer->prepare(*backend_, max_batch);
-  plan_ = plan_memory(plan_nodes);
-  block_ = backend_->allocate(bytes(plan_.floats));
-  workspace_ = backend_->allocate(bytes(workspace));
-  loss_ = backend_->allocate(sizeof(kernels::ClassificationLoss));
-  labels_ = backend_->allocate(static_cast<std::size_t>(max_batch) * sizeof(std::int32_t));
-  if (backend_->queue() != nullptr) prepare_device(max_batch);
-  max_batch_ = max_batch;
-}
-
-void Graph::Impl::prepare_device(std::int64_t max_batch) {
-  images_on_device_ = backend_->allocate(bytes(max_batch * nodes_.front().shape.size()));
-  output_on_host_ = kernels::PinnedBuffer(bytes(max_batch * nodes_.back().shape.size()));
-  twins_.emplace(*backend_, parameters_);
-  for (std::size_t i = 0; i < bound_.size(); ++i) twins_->bind(i, bound_[i]);
-}
-
-float* Graph::Impl::memory(std::int64_t offset) const {
-  return offset == kNowhere ? nullptr : block_.as<float>().data() + offset;
-}
-
-Call Graph::Impl::call(std::size_t i) const {
-  const Node& node = nodes_[i];
-  const NodePlacement& place = plan_.nodes[i];
-  const std::span<const Bound> bound = twins_ ? twins_->bound() : bound_;
-  Call call{.backend = backend_.get(),
-            .batch = batch_,
-            .training = training_,
-            .workspace = workspace_.as<float>().data(),
-            .parameters = bound.subspan(node.first_parameter, node.parameter_count),
-            .x = {},
-            .y = memory(place.value),
-            .dy = memory(place.gradient),
-            .dx = {}};
-  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-    const auto input = static_cast<std::size_t>(node.inputs[k]);
-    call.x[k] = input == 0 ? images_ : memory(plan_.nodes[input].value);
-    call.dx[k] = memory(place.input_gradient[k]);
-  }
-  return call;
+Graph::Impl::Slice Graph::Impl::slice(std::size_t lane) const {
+  const auto lanes = std::ssize(lanes_);
+  const auto index = static_cast<std::int64_t>(lane);
+  const std::int64_t least = batch_ / lanes;
+  const std::int64_t more = batch_ % lanes;  // the first lanes have one more
+  return {.first = index * least + std::min(index, more), .count = least + (index < more ? 1 : 0)};
 }
 
 void Graph::Impl::check_bound(bool gradients) const {
   for (std::size_t i = 0; i < bound_.size(); ++i) {
     if (bound_[i].weights == nullptr || (gradients && bound_[i].gradient == nullptr)) {
       fail(parameters_[i].name, "no memory is bound to it: call bind() first");
+    }
+  }
+}
+
+// One lane after the other where they share devices: a device then computes one's layers while the
+// next device computes another's. Node by node where each has its own.
+void Graph::Impl::each_node(bool backward, const Visit& visit) const {
+  const std::size_t count = nodes_.size() - 1;
+  const std::size_t lanes = split_ ? active_ : 1;
+  for (std::size_t outer = 0; outer < lanes; ++outer) {
+    for (std::size_t k = 0; k < count; ++k) {
+      const std::size_t node = backward ? count - k : k + 1;
+      if (split_) {
+        visit(outer, node);
+        continue;
+      }
+      for (std::size_t lane = 0; lane < active_; ++lane) visit(lane, node);
     }
   }
 }
@@ -158,28 +52,39 @@ void Graph::Impl::forward(std::span<const float> images, bool training) {
                         " values");
   }
   check_bound(training);
-  images_ = images.data();
   batch_ = batch;
   training_ = training;
-  if (twins_) {
-    images_ = images_on_device_.as<float>().data();
-    backend_->upload(images.data(), images_on_device_.bytes().data(), images.size_bytes());
-    twins_->upload_weights();
+  active_ = static_cast<std::size_t>(std::min<std::int64_t>(batch, std::ssize(lanes_)));
+  for (const auto& stage : stages_) {
+    if (stage->twins) stage->twins->upload_weights();
+    if (!stage->arrivals) continue;
+    stage->idle->record(*stage->backend->queue());
+    stage->arrivals->view().wait(*stage->idle);
   }
-  for (std::size_t i = 1; i < nodes_.size(); ++i) {
-    if (twins_) twins_->need_weights(nodes_[i].first_parameter, nodes_[i].parameter_count);
-    nodes_[i].layer->forward(call(i));
+  for (std::size_t l = 0; l < active_; ++l) {
+    const auto [first, count] = slice(l);
+    lanes_[l]->begin(images.subspan(static_cast<std::size_t>(first * sample),
+                                    static_cast<std::size_t>(count * sample)),
+                     training, bound_);
+    gradient_shares_[l] = 1.0F;
   }
+  each_node(false, [&](std::size_t lane, std::size_t node) { lanes_[lane]->forward(node); });
 }
 
 std::span<const float> Graph::Impl::output() {
-  const float* values = memory(plan_.nodes.back().value);
-  const auto count = static_cast<std::size_t>(output_floats());
-  if (!twins_) return {values, count};
-  backend_->download(values, output_on_host_.as<float>(), count * sizeof(float));
-  backend_->wait();
-  return {output_on_host_.as<float>(), count};
+  if (!on_device()) return lanes_.front()->output();
+  auto* host = output_on_host_.front().as<float>();
+  const std::int64_t sample = nodes_.back().shape.size();
+  for (std::size_t l = 0; l < active_; ++l) {
+    const std::span<float> values = lanes_[l]->output();
+    lanes_[l]->last_backend().download(values.data(), host + slice(l).first * sample,
+                                       values.size_bytes());
+  }
+  for (std::size_t l = 0; l < active_; ++l) lanes_[l]->last_backend().wait();
+  return {host, static_cast<std::size_t>(batch_ * sample)};
 }
+
+// --- losses
 
 void Graph::Impl::check_labels(std::span<const float> images,
                                std::span<const std::int32_t> labels) const {
@@ -190,24 +95,34 @@ void Graph::Impl::check_labels(std::span<const float> images,
   }
 }
 
+// Each lane's loss and gradient are means over its own samples that count.
 void Graph::Impl::compute_loss(std::span<const std::int32_t> labels, bool with_gradient) {
-  const NodePlacement& output = plan_.nodes.back();
-  backend_->upload(labels.data(), labels_.bytes().data(), labels.size_bytes());
-  backend_->softmax_cross_entropy({.batch = batch_, .classes = nodes_.back().shape.channels},
-                                  memory(output.value), labels_.as<std::int32_t>().data(),
-                                  with_gradient ? memory(output.gradient) : nullptr,
-                                  loss_.as<kernels::ClassificationLoss>().data());
+  const std::int64_t classes = nodes_.back().shape.channels;
+  const auto counted = [&](std::span<const std::int32_t> some) {
+    return std::ranges::count_if(some, [&](auto label) { return label >= 0 && label < classes; });
+  };
+  const auto all = static_cast<double>(counted(labels));
+  for (std::size_t l = 0; l < active_; ++l) {
+    const auto [first, count] = slice(l);
+    const auto mine =
+        labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    lanes_[l]->compute_loss(mine, with_gradient);
+    if (active_ > 1 && all > 0.0)
+      gradient_shares_[l] = static_cast<float>(static_cast<double>(counted(mine)) / all);
+  }
 }
 
 Result Graph::Impl::loss() {
-  kernels::ClassificationLoss loss;
-  backend_->download(loss_.bytes().data(), &loss, sizeof loss);
-  backend_->wait();
-  return {.loss = loss.loss, .samples = loss.samples, .correct = loss.correct};
-}
-
-std::span<float> Graph::Impl::output_gradient() {
-  return {memory(plan_.nodes.back().gradient), static_cast<std::size_t>(output_floats())};
+  if (active_ == 1) return lanes_.front()->loss();
+  Result all;
+  for (std::size_t l = 0; l < active_; ++l) {
+    const Result mine = lanes_[l]->loss();
+    all.loss += mine.loss * static_cast<double>(mine.samples);
+    all.samples += mine.samples;
+    all.correct += mine.correct;
+  }
+  all.loss /= static_cast<double>(std::max<std::int64_t>(all.samples, 1));
+  return all;
 }
 
 void Graph::Impl::compute_loss_on_device(const CriterionSpec& criterion,
@@ -217,42 +132,71 @@ void Graph::Impl::compute_loss_on_device(const CriterionSpec& criterion,
     fail("detection loss", "the head has " + std::to_string(criterion.head.size()) +
                                " values, the graph's output " + std::to_string(output.size()));
   }
-  if (criterion_id_ != criterion.id) {
-    criterion_ = device_criterion(criterion.head, criterion.options, criterion.max_batch,
-                                  *backend_->queue());
-    criterion_id_ = criterion.id;
+  if (active_ == 1) return lanes_.front()->compute_detection_loss(criterion, targets);
+  check_batch(batch_, criterion.max_batch);
+  boxes_.resize(std::max(boxes_.size(), targets.size()));
+  to_boxes(targets, batch_, criterion.head.classes, boxes_.data());
+  for (std::size_t l = 0; l < active_; ++l) {
+    const auto [first, count] = slice(l);
+    lane_targets_.clear();
+    for (Target target : targets) {
+      if (target.image < first || target.image >= first + count) continue;
+      target.image -= static_cast<std::int32_t>(first);
+      lane_targets_.push_back(target);
+    }
+    lanes_[l]->compute_detection_loss(criterion, lane_targets_);
   }
-  criterion_->run(memory(plan_.nodes.back().value), batch_, targets, output_gradient().data());
+}
+
+// The total is a sum over images, as its gradient is; the parts are means.
+DetectionLoss Graph::Impl::detection_loss() {
+  if (active_ == 1) return lanes_.front()->detection_loss();
+  DetectionLoss all;
+  for (std::size_t l = 0; l < active_; ++l) {
+    const DetectionLoss mine = lanes_[l]->detection_loss();
+    const double share = static_cast<double>(slice(l).count) / static_cast<double>(batch_);
+    all.box += share * mine.box;
+    all.objectness += share * mine.objectness;
+    all.category += share * mine.category;
+    all.dfl += share * mine.dfl;
+    all.total += mine.total;
+    all.positives += mine.positives;
+  }
+  return all;
 }
 
 void Graph::Impl::set_output_gradient(std::span<const float> gradient) {
-  if (!training_ || std::ssize(gradient) != output_floats()) {
+  const std::int64_t sample = nodes_.back().shape.size();
+  if (!training_ || std::ssize(gradient) != batch_ * sample) {
     fail("backward", "expected to follow forward_training() with a gradient of " +
-                         std::to_string(output_floats()) + " values, got " +
+                         std::to_string(batch_ * sample) + " values, got " +
                          std::to_string(gradient.size()));
   }
-  backend_->upload(gradient.data(), output_gradient().data(), gradient.size_bytes());
-}
-
-// Where two layers read one value, their gradients meet.
-void Graph::Impl::add_gradients(std::size_t i, const Call& call) const {
-  const NodePlacement& place = plan_.nodes[i];
-  for (std::size_t k = 0; k < nodes_[i].inputs.size(); ++k) {
-    if (place.add_to[k] == kNowhere) continue;
-    float* sum = memory(place.add_to[k]);
-    const Shape& shape = nodes_[static_cast<std::size_t>(nodes_[i].inputs[k])].shape;
-    backend_->add(sum, call.dx[k], sum, batch_ * shape.size());
+  for (std::size_t l = 0; l < active_; ++l) {
+    const std::span<float> to = lanes_[l]->output_gradient();
+    lanes_[l]->last_backend().upload(gradient.data() + slice(l).first * sample, to.data(),
+                                     to.size_bytes());
   }
 }
 
-// Averages among a layer's parameters are no gradients.
-void Graph::Impl::unscale_gradients(std::size_t i, const Call& call) const {
-  if (loss_scale_ == 1.0F) return;
-  for (std::size_t k = 0; k < nodes_[i].parameter_count; ++k) {
-    const Parameter& parameter = parameters_[nodes_[i].first_parameter + k];
-    if (parameter.kind != ParameterKind::kTrained) continue;
-    backend_->scale(call.parameters[k].gradient, parameter.size(), 1.0F / loss_scale_);
+// --- backward
+
+Stage& Graph::Impl::home_of(std::size_t node) {
+  std::size_t s = 0;
+  while (node >= stages_[s]->last) ++s;  // where lanes have stages of their own it is the first's
+  return *stages_[s];
+}
+
+// Parameters from here on have their gradients in the host's memory; `node` has just been done.
+std::size_t Graph::Impl::gradients_arrived_from(std::size_t node) {
+  if (!on_device()) return nodes_[node].first_parameter;
+  std::size_t from = parameters_.size();
+  for (std::size_t s = split_ ? stages_.size() : 1; s > 0; --s) {
+    Stage& stage = *stages_[s - 1];
+    from = stage.first_parameter + stage.twins->arrived_from();
+    if (from > stage.first_parameter) break;
   }
+  return from;
 }
 
 void Graph::Impl::backward(const GradientReady& ready) {
@@ -263,19 +207,28 @@ void Graph::Impl::backward(const GradientReady& ready) {
       if (ready) ready(announced);
     }
   };
-  if (twins_) twins_->begin_backward();
-  if (loss_scale_ != 1.0F) {
-    backend_->scale(output_gradient().data(), output_floats(), loss_scale_);
+  const std::size_t homes = split_ ? stages_.size() : 1;
+  for (std::size_t s = 0; on_device() && s < homes; ++s)
+    stages_[s]->twins->begin_backward(split_ ? 0 : active_ - 1);
+  for (std::size_t l = 0; l < active_; ++l) {
+    const double share = static_cast<double>(slice(l).count) / static_cast<double>(batch_);
+    lanes_[l]->begin_backward(
+        loss_scale_, {.gradients = gradient_shares_[l], .averages = static_cast<float>(share)});
   }
-  for (std::size_t i = nodes_.size() - 1; i > 0; --i) {
-    const Call arguments = call(i);
-    nodes_[i].layer->backward(arguments);
-    add_gradients(i, arguments);
-    unscale_gradients(i, arguments);
-    if (twins_) twins_->gradients_written(nodes_[i].first_parameter, nodes_[i].parameter_count);
-    announce(twins_ ? twins_->arrived_from() : nodes_[i].first_parameter);
+  each_node(true, [&](std::size_t lane, std::size_t node) {
+    lanes_[lane]->backward(node);
+    if (lane + 1 < active_) return;
+    Stage& home = home_of(node);
+    if (home.twins) {
+      home.twins->gradients_written(nodes_[node].first_parameter - home.first_parameter,
+                                    nodes_[node].parameter_count);
+    }
+    announce(gradients_arrived_from(node));
+  });
+  for (std::size_t s = homes; on_device() && s > 0; --s) {
+    stages_[s - 1]->twins->await_gradients();
+    announce(stages_[s - 1]->first_parameter);
   }
-  if (twins_) twins_->await_gradients();
   announce(0);
   training_ = false;
 }

@@ -1,21 +1,20 @@
-// A graph's layers, memory and passes.
+// A graph's layers, the devices that compute them, and its passes.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
+#include <ps/nn/detection.h>
 #include <ps/nn/graph.h>
 
-#include "base/buffer.h"
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "nn/criterion.h"
-#include "nn/device_criterion.h"
-#include "nn/device_twins.h"
-#include "nn/layer.h"
-#include "nn/plan.h"
+#include "nn/lane.h"
+#include "nn/node.h"
+#include "nn/stage.h"
 
 namespace ps::nn {
 
@@ -23,13 +22,13 @@ class Graph::Impl {
  public:
   explicit Impl(const Shape& input);
 
-  Value add(std::unique_ptr<Layer> layer, const std::vector<Value>& inputs);
+  Value add(MakeLayer make, const std::vector<Value>& inputs);
   void set_loss(Value x);
   [[nodiscard]] const Shape& shape(Value x) const;
   [[nodiscard]] std::vector<Shape> shapes(std::span<const Value> values) const;
   [[nodiscard]] const std::vector<Parameter>& parameters() const noexcept { return parameters_; }
   void bind(std::size_t parameter, std::span<const float> weights, std::span<float> gradient);
-  void prepare(std::int64_t max_batch, const Device& device, Precision precision);
+  void prepare(std::int64_t max_batch, const Placement& placement);
   void scale_loss(float scale) { loss_scale_ = scale; }
 
   // Enqueues the pass. output() is then what it has computed, in the host's memory.
@@ -41,57 +40,54 @@ class Graph::Impl {
   void compute_loss(std::span<const std::int32_t> labels, bool with_gradient);
   Result loss();  // as last computed
   void set_output_gradient(std::span<const float> gradient);
-  // Where the gradient of the output belongs, in the backend's memory.
-  std::span<float> output_gradient();
-  // Enqueues a detector's loss of the last forward pass, with the output's gradient; on a GPU only.
+  // Where the gradient of the output belongs, on the CPU.
+  std::span<float> output_gradient() { return lanes_.front()->output_gradient(); }
+  // Enqueues a detector's loss of the last forward pass, with the output's gradient; on GPUs only.
   void compute_loss_on_device(const CriterionSpec& criterion, std::span<const Target> targets);
-  DetectionLoss detection_loss() { return criterion_->loss(); }  // as last computed there
-  [[nodiscard]] bool on_device() const noexcept { return twins_.has_value(); }
+  DetectionLoss detection_loss();  // as last computed there
+  [[nodiscard]] bool on_device() const noexcept { return !output_on_host_.empty(); }
   void backward(const GradientReady& ready);
 
  private:
-  struct Node {
-    std::unique_ptr<Layer> layer;  // null for node 0, the input
-    std::vector<int> inputs;
-    Shape shape;
-    std::size_t first_parameter = 0;
-    std::size_t parameter_count = 0;
+  // A slice of the batch.
+  struct Slice {
+    std::int64_t first = 0;
+    std::int64_t count = 0;
   };
 
-  void prepare_device(std::int64_t max_batch);
-  [[nodiscard]] float* memory(std::int64_t offset) const;
-  [[nodiscard]] std::int64_t output_floats() const { return batch_ * nodes_.back().shape.size(); }
-  [[nodiscard]] Call call(std::size_t i) const;
+  void check_placement(std::int64_t max_batch, const Placement& placement) const;
+  void add_stage(const Device& device, Precision precision, std::size_t first, std::size_t last);
+  void prepare_stage(Stage& stage, std::int64_t lane_batch, bool shared);
+  void bind_stages(std::size_t parameter);
+  [[nodiscard]] Slice slice(std::size_t lane) const;
   void check_bound(bool gradients) const;
-  void add_gradients(std::size_t i, const Call& call) const;
-  void unscale_gradients(std::size_t i, const Call& call) const;
+  // Calls visit(lane, node) for all that this batch needs, in the order to enqueue them.
+  using Visit = std::function<void(std::size_t lane, std::size_t node)>;
+  void each_node(bool backward, const Visit& visit) const;
+  [[nodiscard]] Stage& home_of(std::size_t node);
+  std::size_t gradients_arrived_from(std::size_t node);
 
   std::vector<Node> nodes_;
   std::vector<Parameter> parameters_;
   std::vector<Bound> bound_;
   bool has_loss_ = false;
 
-  // Constant after prepare(). The memory is the backend's.
-  std::unique_ptr<kernels::Backend> backend_;
+  // Constant after prepare(). Either every lane has a stage of its own, of all nodes, or all lanes
+  // go through the same stages. The first lane's stages send gradients to the host.
   std::int64_t max_batch_ = 0;  // 0: not prepared
-  Plan plan_;
-  Memory block_;
-  Memory workspace_;
-  Memory labels_;
-  Memory loss_;  // kernels::ClassificationLoss
-
-  // On a GPU.
-  std::optional<DeviceTwins> twins_;
-  Memory images_on_device_;
-  kernels::PinnedBuffer output_on_host_;
-  std::unique_ptr<DeviceCriterion> criterion_;  // of the DetectionCriterion used last
-  std::uint64_t criterion_id_ = 0;
+  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  bool split_ = false;
+  std::vector<kernels::PinnedBuffer> output_on_host_;  // one on GPUs
 
   // The last forward pass.
-  const float* images_ = nullptr;  // in the backend's memory
   std::int64_t batch_ = 0;
-  bool training_ = false;  // and no backward pass since
+  std::size_t active_ = 0;  // lanes
+  bool training_ = false;   // and no backward pass since
   float loss_scale_ = 1.0F;
+  std::vector<float> gradient_shares_;   // of lanes
+  std::vector<kernels::TrueBox> boxes_;  // for checking targets
+  std::vector<Target> lane_targets_;
 };
 
 }  // namespace ps::nn

@@ -67,9 +67,11 @@ std::int64_t place_values(std::span<const PlanNode> nodes, std::vector<NodePlace
   for (const PlanNode& node : nodes) {
     for (const int input : node.inputs) ++readers[static_cast<std::size_t>(input)];
   }
+  for (std::size_t i = 0; i < nodes.size(); ++i) readers[i] += nodes[i].exported ? 1 : 0;
   std::int64_t offset = 0;
   for (std::size_t i = 1; i < nodes.size(); ++i) {
-    const int first = nodes[i].inputs.front();
+    if (nodes[i].floats == 0) continue;
+    const int first = nodes[i].inputs.empty() ? 0 : nodes[i].inputs.front();
     // Only over a value that nobody else reads, and never over the caller's.
     if (nodes[i].forward_in_place && first != 0 && readers[static_cast<std::size_t>(first)] == 1) {
       places[i].value = places[static_cast<std::size_t>(first)].value;
@@ -130,8 +132,12 @@ Plan plan_memory(std::span<const PlanNode> nodes) {
   const std::int64_t values = place_values(nodes, plan.nodes);
   Slots slots;
   std::vector<GradientSlots> grads(nodes.size());
-  if (nodes.size() > 1) grads.back().own = slots.acquire(nodes.back().floats);
-  for (std::size_t i = nodes.size() - 1; i > 0; --i) take_slots(nodes, i, grads, slots);
+  for (std::size_t i = 1; i < nodes.size(); ++i) {
+    if (nodes[i].exported || i + 1 == nodes.size()) grads[i].own = slots.acquire(nodes[i].floats);
+  }
+  for (std::size_t i = nodes.size() - 1; i > 0; --i) {
+    if (!nodes[i].inputs.empty()) take_slots(nodes, i, grads, slots);
+  }
   plan.floats = slots.place(values);
   for (std::size_t i = 1; i < nodes.size(); ++i) {
     NodePlacement& place = plan.nodes[i];

@@ -12,10 +12,13 @@
 
 namespace ps::nn {
 
-// A value as the plan sees it. Node 0 is the input: the caller's memory, no gradient.
+// A value as the plan sees it. Node 0 is the input: the caller's memory, no gradient. Where the
+// plan is of a part of a network, a value without inputs comes from an earlier part; one without
+// floats, too, is none of this part's.
 struct PlanNode {
   std::vector<int> inputs;         // earlier nodes, at most kMaxInputs
   std::int64_t floats = 0;         // of its value
+  bool exported = false;           // later parts read it, and its gradient comes from there
   bool forward_in_place = false;   // see Layer
   bool backward_in_place = false;  // see Layer
 };
@@ -43,7 +46,8 @@ struct Plan {
   std::int64_t floats = 0;  // of the block
 };
 
-// REQUIRES: every node but the last is an input of a later one.
+// REQUIRES: every node but the last is an input of a later one, or exported, or none of this
+// part's. The gradients of values from earlier parts keep their places until the end.
 Plan plan_memory(std::span<const PlanNode> nodes);
 
 }  // namespace ps::nn

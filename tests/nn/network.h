@@ -18,6 +18,11 @@ struct Network {
           std::int64_t max_batch,
           const Device& device = {},
           Precision precision = Precision::kFp32)
+      : Network(std::move(built),
+                seed,
+                max_batch,
+                Placement{.devices = {device}, .precision = precision}) {}
+  Network(Graph built, std::uint64_t seed, std::int64_t max_batch, const Placement& placement)
       : graph(std::move(built)) {
     for (const Parameter& parameter : graph.parameters()) {
       weights.emplace_back(static_cast<std::size_t>(parameter.size()));
@@ -25,7 +30,7 @@ struct Network {
       initialize(parameter, seed, weights.back());
     }
     for (std::size_t i = 0; i < weights.size(); ++i) graph.bind(i, weights[i], gradients[i]);
-    graph.prepare(max_batch, device, precision);
+    graph.prepare(max_batch, placement);
   }
 
   Graph graph;

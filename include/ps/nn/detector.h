@@ -76,6 +76,7 @@ struct DetectorLayer {
   std::string arguments;  // after the multiples, input channels first: "[16, 32, 3, 2]"
   std::int64_t parameters = 0;
   Shape output;  // of Detect: [head.size(), 1, 1]
+  Value last{};  // of the graph: what the row computes last
 };
 
 // A graph with the table's network, and what is known of it. Its parameters, in name, order and

@@ -1,4 +1,4 @@
-// A static network of layers with its backward pass, on one CPU core or one GPU. It owns its
+// A static network of layers with its backward pass, on one CPU core or on GPUs. It owns its
 // activations; weights and gradients belong to the caller (a ps::Model, say), who binds them.
 //
 //   Graph graph({.channels = 1, .height = 28, .width = 28});
@@ -22,6 +22,7 @@
 #include <ps/device.h>
 #include <ps/nn/layer_options.h>
 #include <ps/nn/parameter.h>
+#include <ps/nn/placement.h>
 
 namespace ps::nn {
 
@@ -92,10 +93,11 @@ class Graph {
   // Ends building; allocates and touches everything for batches of up to `max_batch` samples. The
   // last value added is the output, and every other value must have been used. On a GPU, weights
   // are copied there at the begin of each pass and gradients back as they are computed; what is
-  // bound stays in the host's memory. Throws Error{kUnavailable} if the device cannot be used.
-  void prepare(std::int64_t max_batch,
-               const Device& device = {},
-               Precision precision = Precision::kFp32);
+  // bound stays in the host's memory. Throws Error{kUnavailable} if a device cannot be used.
+  void prepare(std::int64_t max_batch, const Placement& placement = {});
+  void prepare(std::int64_t max_batch, const Device& device, Precision precision = {}) {
+    prepare(max_batch, Placement{.devices = {device}, .precision = precision});
+  }
 
   // --- Running. images: [batch, input], 1 <= batch <= max_batch, read until the call's end (until
   // backward's for forward_training). Results are the same bits for the same bits on one machine.
