@@ -1,4 +1,5 @@
-// The runtime's API and what tests ask of the emulator, over emulator.h.
+// The runtime's API of devices, memory and copies, and what tests ask of the emulator, over
+// emulator.h. Streams and events: streams.cpp; graphs: graph.cpp.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -8,14 +9,11 @@
 
 namespace {
 
+using cuda_host::Counters;
 using cuda_host::Emulator;
-using cuda_host::Work;
+using cuda_host::lock;
 
 thread_local int t_device = 0;
-
-std::unique_lock<std::mutex> lock() {
-  return std::unique_lock(Emulator::get().mutex());
-}
 
 // Says which pointer is wrong, or nothing.
 std::string copy_fault(const void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
@@ -28,6 +26,11 @@ std::string copy_fault(const void* to, const void* from, std::size_t bytes, cuda
   return why.empty() ? "" : "where a copy comes from " + why;
 }
 
+std::string fill_fault(const void* to, std::size_t bytes) {
+  const std::string why = Emulator::get().check_device(to, bytes);
+  return why.empty() ? "" : "what is to be filled " + why;
+}
+
 cudaError_t enqueue_copy(
     void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   Emulator& emulator = Emulator::get();
@@ -35,8 +38,9 @@ cudaError_t enqueue_copy(
   if (bytes == 0) return cudaSuccess;
   const std::string why = copy_fault(to, from, bytes, kind);
   if (!why.empty()) return emulator.error(cudaErrorInvalidValue, why);
-  ++emulator.counters.copies;
-  emulator.push(stream, {.run = [=] { std::memcpy(to, from, bytes); }});
+  emulator.push(stream, {.run = [=] { std::memcpy(to, from, bytes); },
+                         .counted = &Counters::copies,
+                         .fault = [=] { return copy_fault(to, from, bytes, kind); }});
   return cudaSuccess;
 }
 
@@ -55,6 +59,14 @@ std::string launch_fault(const cuda_host::Launch& launch) {
   return "";
 }
 
+std::string argument_fault(const std::vector<cuda_host::Word>& words, int device) {
+  for (const cuda_host::Word& word : words) {
+    const std::string bad = Emulator::get().check_argument(word.value, word.pointer, device);
+    if (!bad.empty()) return "an argument of a kernel " + bad;
+  }
+  return "";
+}
+
 }  // namespace
 
 namespace cuda_host {
@@ -68,18 +80,19 @@ void enqueue(const Launch& launch, const std::vector<Word>& words, std::function
     emulator.error(cudaErrorInvalidConfiguration, why);
     return;
   }
-  for (const Word& word : words) {
-    const std::string bad =
-        emulator.check_argument(word.value, word.pointer, launch.stream->device);
-    if (bad.empty()) continue;
-    emulator.error(cudaErrorInvalidValue, "an argument of a kernel " + bad);
+  const int device = launch.stream->device;
+  const std::string bad = argument_fault(words, device);
+  if (!bad.empty()) {
+    emulator.error(cudaErrorInvalidValue, bad);
     return;
   }
-  ++emulator.counters.launches;
-  emulator.push(launch.stream, {.run = [launch, thread = std::move(thread)] {
-                  Emulator& running = Emulator::get();
-                  running.finding = run_grid(launch, thread, running.choices);
-                }});
+  emulator.push(launch.stream, {.run =
+                                    [launch, thread = std::move(thread)] {
+                                      Emulator& running = Emulator::get();
+                                      running.finding = run_grid(launch, thread, running.choices);
+                                    },
+                                .counted = &Counters::launches,
+                                .fault = [=] { return argument_fault(words, device); }});
 }
 
 void set_devices(int count) {
@@ -135,8 +148,28 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidDevice";
     case cudaErrorLaunchFailure:
       return "cudaErrorLaunchFailure";
+    case cudaErrorIllegalState:
+      return "cudaErrorIllegalState";
     case cudaErrorNotReady:
       return "cudaErrorNotReady";
+    case cudaErrorNotSupported:
+      return "cudaErrorNotSupported";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated:
+      return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorStreamCaptureMerge:
+      return "cudaErrorStreamCaptureMerge";
+    case cudaErrorStreamCaptureUnmatched:
+      return "cudaErrorStreamCaptureUnmatched";
+    case cudaErrorStreamCaptureUnjoined:
+      return "cudaErrorStreamCaptureUnjoined";
+    case cudaErrorStreamCaptureIsolation:
+      return "cudaErrorStreamCaptureIsolation";
+    case cudaErrorCapturedEvent:
+      return "cudaErrorCapturedEvent";
+    case cudaErrorStreamCaptureWrongThread:
+      return "cudaErrorStreamCaptureWrongThread";
     default:
       return "an error of CUDA";
   }
@@ -224,85 +257,12 @@ cudaError_t cudaDeviceEnablePeerAccess(int /*peer*/, unsigned /*flags*/) {
 
 cudaError_t cudaDeviceSynchronize() {
   const auto held = lock();
-  ++Emulator::get().counters.device_waits;
-  Emulator::get().drain_all();
-  return Emulator::get().take_finding();
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
-  const auto held = lock();
-  if (flags != cudaStreamNonBlocking) {
-    return Emulator::get().error(cudaErrorInvalidValue, "a stream that waits for the null stream");
-  }
-  *stream = Emulator::get().create(t_device);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  const auto held = lock();
-  const auto status = Emulator::get().check(stream);
-  if (status == cudaSuccess) Emulator::get().destroy(stream);
-  return status;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const auto held = lock();
-  if (const auto status = Emulator::get().check(stream); status != cudaSuccess) return status;
-  ++Emulator::get().counters.stream_waits;
-  Emulator::get().drain(stream);
-  return Emulator::get().take_finding();
-}
-
-cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const auto held = lock();
-  if (const auto status = Emulator::get().check(stream); status != cudaSuccess) return status;
-  Emulator::get().advance_some();
-  if (const auto status = Emulator::get().take_finding(); status != cudaSuccess) return status;
-  return stream->queue.empty() ? cudaSuccess : cudaErrorNotReady;
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
-  const auto held = lock();
-  if (const auto status = Emulator::get().check(stream); status != cudaSuccess) return status;
-  if (event->last == nullptr) return cudaSuccess;
-  Emulator::get().push(stream, {.kind = Work::Kind::kWait, .record = event->last});
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned /*flags*/) {
-  *event = new CUevent_st{t_device, nullptr};
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  const auto held = lock();
-  delete event;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  const auto held = lock();
-  if (const auto status = Emulator::get().check(stream); status != cudaSuccess) return status;
-  if (event->device != stream->device) {
-    return Emulator::get().error(cudaErrorInvalidResourceHandle, "an event of another device");
-  }
-  event->last = std::make_shared<cuda_host::Record>(cuda_host::Record{false, stream});
-  Emulator::get().push(stream, {.kind = Work::Kind::kRecord, .record = event->last});
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  const auto held = lock();
-  ++Emulator::get().counters.event_waits;
-  if (event->last != nullptr) Emulator::get().reach(*event->last);
-  return Emulator::get().take_finding();
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-  const auto held = lock();
-  Emulator::get().advance_some();
-  if (const auto status = Emulator::get().take_finding(); status != cudaSuccess) return status;
-  return event->last == nullptr || event->last->done ? cudaSuccess : cudaErrorNotReady;
+  Emulator& emulator = Emulator::get();
+  const auto status = emulator.captures.may_wait_for_device("cudaDeviceSynchronize", t_device);
+  if (status != cudaSuccess) return status;
+  ++emulator.counters.device_waits;
+  emulator.drain_all();
+  return emulator.take_finding();
 }
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
@@ -331,6 +291,8 @@ cudaError_t cudaFreeHost(void* memory) {
 cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned /*flags*/) {
   const auto held = lock();
   Emulator& emulator = Emulator::get();
+  const auto status = emulator.captures.may_call("cudaHostRegister");
+  if (status != cudaSuccess) return status;
   if (emulator.refuse_registration) {
     return emulator.error(cudaErrorMemoryAllocation, "registration is refused");
   }
@@ -351,6 +313,8 @@ cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned /*flags*/
 cudaError_t cudaHostUnregister(void* memory) {
   const auto held = lock();
   Emulator& emulator = Emulator::get();
+  const auto status = emulator.captures.may_call("cudaHostUnregister");
+  if (status != cudaSuccess) return status;
   emulator.drain_all();
   ++emulator.counters.frees;
   const auto erased = emulator.registered.erase(static_cast<const std::byte*>(memory));
@@ -379,10 +343,11 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
   Emulator& emulator = Emulator::get();
   if (const auto status = emulator.check(stream); status != cudaSuccess) return status;
   if (bytes == 0) return cudaSuccess;
-  const std::string why = emulator.check_device(to, bytes);
-  if (!why.empty()) return emulator.error(cudaErrorInvalidValue, "what is to be filled " + why);
-  ++emulator.counters.copies;
-  emulator.push(stream, {.run = [=] { std::memset(to, value, bytes); }});
+  const std::string why = fill_fault(to, bytes);
+  if (!why.empty()) return emulator.error(cudaErrorInvalidValue, why);
+  emulator.push(stream, {.run = [=] { std::memset(to, value, bytes); },
+                         .counted = &Counters::copies,
+                         .fault = [=] { return fill_fault(to, bytes); }});
   return cudaSuccess;
 }
 

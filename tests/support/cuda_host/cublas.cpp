@@ -13,6 +13,7 @@
 struct cublasContext {
   int device;
   cudaStream_t stream = nullptr;
+  bool has_workspace = false;  // of the caller's
 };
 
 namespace {
@@ -145,6 +146,12 @@ std::string fault(const char* name, const Operand& m, std::int64_t batch) {
   return why.empty() ? "" : std::string(name) + " " + why;
 }
 
+std::string fault(const Product& p) {
+  std::string why = fault("A", p.a, p.batch);
+  if (why.empty()) why = fault("B", p.b, p.batch);
+  return why.empty() ? fault("C", p.c, p.batch) : why;
+}
+
 cublasStatus_t enqueue(cublasHandle_t handle, const Product& p) {
   const std::unique_lock held(Emulator::get().mutex());
   if (handle == nullptr) return refuse(CUBLAS_STATUS_NOT_INITIALIZED, "no handle");
@@ -158,15 +165,20 @@ cublasStatus_t enqueue(cublasHandle_t handle, const Product& p) {
     return refuse(CUBLAS_STATUS_INVALID_VALUE, "a negative size");
   }
   if (p.c.rows == 0 || p.c.columns == 0 || p.batch == 0) return CUBLAS_STATUS_SUCCESS;
-  std::string why = fault("A", p.a, p.batch);
-  if (why.empty()) why = fault("B", p.b, p.batch);
-  if (why.empty()) why = fault("C", p.c, p.batch);
+  std::string why = fault(p);
   if (why.empty() && p.batch > 1 && p.c.stride < (p.c.columns - 1) * p.c.leading + p.c.rows) {
     why = "the results of a batch overlap";
   }
   if (!why.empty()) return refuse(CUBLAS_STATUS_INVALID_VALUE, why);
-  ++Emulator::get().counters.launches;
-  Emulator::get().push(handle->stream, {.run = [p] { compute(p); }});
+  if (cuda_host::Capture* capture = handle->stream->capture.get();
+      capture != nullptr && !handle->has_workspace) {
+    why = "a product without a workspace of the caller's allocates, and its stream captures";
+    cuda_host::Captures::refuse(capture, cudaErrorStreamCaptureUnsupported, why);
+    return refuse(CUBLAS_STATUS_ALLOC_FAILED, why);
+  }
+  Emulator::get().push(handle->stream, {.run = [p] { compute(p); },
+                                        .counted = &cuda_host::Counters::launches,
+                                        .fault = [p] { return fault(p); }});
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -188,6 +200,9 @@ cublasStatus_t cublasCreate(cublasHandle_t* handle) {
   if (device >= Emulator::get().devices()) {
     return refuse(CUBLAS_STATUS_NOT_INITIALIZED, "no device is emulated");
   }
+  if (Emulator::get().captures.may_call("cublasCreate") != cudaSuccess) {
+    return refuse(CUBLAS_STATUS_ALLOC_FAILED, "cublasCreate by a thread that captures");
+  }
   ++Emulator::get().counters.allocations;  // of its workspace
   *handle = new cublasContext{device};
   return CUBLAS_STATUS_SUCCESS;
@@ -196,6 +211,7 @@ cublasStatus_t cublasCreate(cublasHandle_t* handle) {
 // As cuBLAS, waits for all work.
 cublasStatus_t cublasDestroy(cublasHandle_t handle) {
   const std::unique_lock held(Emulator::get().mutex());
+  Emulator::get().captures.may_call("cublasDestroy");
   Emulator::get().drain_all();
   ++Emulator::get().counters.frees;
   delete handle;
@@ -204,12 +220,14 @@ cublasStatus_t cublasDestroy(cublasHandle_t handle) {
 
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream) {
   handle->stream = stream;
+  handle->has_workspace = false;  // as cuBLAS, even if it is the same stream
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasSetWorkspace(cublasHandle_t /*handle*/, void* workspace, std::size_t bytes) {
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void* workspace, std::size_t bytes) {
   const std::unique_lock held(Emulator::get().mutex());
   const std::string why = bytes == 0 ? "" : Emulator::get().check_device(workspace, bytes);
+  handle->has_workspace = why.empty();
   return why.empty() ? CUBLAS_STATUS_SUCCESS
                      : refuse(CUBLAS_STATUS_INVALID_VALUE, "the workspace " + why);
 }

@@ -31,14 +31,15 @@ void refuse_registration(bool refuse);
 void reset();
 
 struct Counters {
-  std::int64_t launches;
+  std::int64_t launches;     // of kernels and products, a graph's each time that it is launched
   std::int64_t copies;       // copies and fills
-  std::int64_t allocations;  // of device and pinned memory, and registrations
+  std::int64_t allocations;  // of device and pinned memory, registrations and graphs
   std::int64_t frees;
   std::int64_t
       device_waits;  // cudaDeviceSynchronize; frees, which wait for all, are not counted here
   std::int64_t stream_waits;
   std::int64_t event_waits;
+  std::int64_t graph_launches;
 };
 // Since the program's start.
 Counters counters();

@@ -2,11 +2,14 @@
 set(cuda_host_folder ${CMAKE_CURRENT_LIST_DIR})
 set(cuda_host_sources
   ${cuda_host_folder}/api.cpp
+  ${cuda_host_folder}/capture.cpp
   ${cuda_host_folder}/cublas.cpp
   ${cuda_host_folder}/emulator.cpp
   ${cuda_host_folder}/fiber.cpp
+  ${cuda_host_folder}/graph.cpp
   ${cuda_host_folder}/grid.cpp
   ${cuda_host_folder}/shared_memory.cpp
+  ${cuda_host_folder}/streams.cpp
 )
 function(ps_configure_cuda target)
   target_sources(${target} PRIVATE ${cuda_host_sources})

@@ -83,7 +83,7 @@ cudaError_t Emulator::take_finding() {
   return error(cudaErrorLaunchFailure, std::exchange(finding, {}));
 }
 
-cudaError_t Emulator::check(CUstream_st* stream) {
+cudaError_t Emulator::known(CUstream_st* stream) {
   if (stream == nullptr) {
     return error(cudaErrorInvalidResourceHandle, "the null stream waits for all others: name one");
   }
@@ -93,7 +93,18 @@ cudaError_t Emulator::check(CUstream_st* stream) {
   return known ? cudaSuccess : error(cudaErrorInvalidResourceHandle, "there is no such stream");
 }
 
+cudaError_t Emulator::check(CUstream_st* stream) {
+  if (const auto status = known(stream); status != cudaSuccess) return status;
+  if (stream->capture == nullptr || stream->capture->fault.empty()) return cudaSuccess;
+  return error(cudaErrorStreamCaptureInvalidated, stream->capture->fault);
+}
+
 void Emulator::push(CUstream_st* stream, Work work) {
+  if (stream->capture != nullptr) {
+    captures.add(stream, std::move(work));
+    return;
+  }
+  if (work.counted != nullptr) ++(counters.*work.counted);
   stream->queue.push_back(std::move(work));
 }
 
@@ -195,6 +206,8 @@ void Emulator::check_guards() {
 
 cudaError_t Emulator::allocate(void** memory, std::size_t bytes, int device) {
   *memory = nullptr;
+  const char* const call = device == kHost ? "cudaHostAlloc" : "cudaMalloc";
+  if (const auto status = captures.may_call(call); status != cudaSuccess) return status;
   ++counters.allocations;
   if (bytes == 0) return cudaSuccess;
   if (posix_memalign(memory, kAlignment, bytes + kGuardBytes) != 0) {
@@ -213,6 +226,8 @@ cudaError_t Emulator::allocate(void** memory, std::size_t bytes, int device) {
 // As CUDA's, waits for all work.
 cudaError_t Emulator::release(void* memory, bool pinned) {
   if (memory == nullptr) return cudaSuccess;
+  const char* const call = pinned ? "cudaFreeHost" : "cudaFree";
+  if (const auto status = captures.may_call(call); status != cudaSuccess) return status;
   drain_all();
   ++counters.frees;
   const auto found = blocks_.find(static_cast<std::byte*>(memory));
@@ -281,6 +296,7 @@ std::string Emulator::check_argument(const void* word, bool pointer, int device)
 
 void Emulator::reset() {
   drop_work();
+  captures.clear();
   finding.clear();
   t_last_error = {};
 }

@@ -4,37 +4,23 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "capture.h"
 #include "cuda_runtime.h"
 #include "random.h"
-
-namespace cuda_host {
-
-// One time that an event was recorded.
-struct Record {
-  bool done = false;
-  CUstream_st* stream = nullptr;  // which is there until it is done
-};
-
-// One entry of a stream's queue.
-struct Work {
-  enum class Kind : std::uint8_t { kRun, kRecord, kWait } kind = Kind::kRun;
-  std::function<void()> run = nullptr;
-  std::shared_ptr<Record> record = nullptr;
-};
-
-}  // namespace cuda_host
+#include "work.h"
 
 struct CUstream_st {
   int device;
   bool destroyed = false;  // and is forgotten when its work is done
   std::deque<cuda_host::Work> queue;
+  std::shared_ptr<cuda_host::Capture> capture;  // null while it captures nothing
+  std::size_t branch = 0;                       // of the capture
 };
 
 struct CUevent_st {
@@ -65,7 +51,10 @@ class Emulator {
   cudaError_t take_finding();
 
   // Whether the stream is one: the null stream is not.
+  cudaError_t known(CUstream_st* stream);
+  // And whether it takes work: one whose capture is invalid does not.
   cudaError_t check(CUstream_st* stream);
+  // Into its queue, or into what it captures.
   void push(CUstream_st* stream, Work work);
   // Work is done until nothing is left of the stream's, or the record is reached, or nothing is
   // left at all. Others may get ahead meanwhile.
@@ -93,6 +82,7 @@ class Emulator {
   std::map<const std::byte*, std::size_t> registered;
   Counters counters{};
   Choices choices;
+  Captures captures;
   unsigned char poison = 0xFF;
   bool refuse_registration = false;
   std::string finding;
@@ -113,6 +103,10 @@ class Emulator {
   std::vector<std::unique_ptr<CUstream_st>> streams_;
   std::map<const std::byte*, Block> blocks_;
 };
+
+inline std::unique_lock<std::mutex> lock() {
+  return std::unique_lock(Emulator::get().mutex());
+}
 
 // This thread's last error, and its reason; null if that is not known.
 cudaError_t last_error(bool forget);
