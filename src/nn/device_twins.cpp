@@ -6,7 +6,6 @@ namespace ps::nn {
 namespace {
 
 constexpr std::size_t kAlignment = 64;  // that of ps's own parameters in the host's memory
-constexpr std::size_t kPieceBytes = std::size_t{512} << 10;
 constexpr std::size_t kLeastPinned = std::size_t{64} << 10;
 
 std::size_t aligned(std::size_t bytes) {

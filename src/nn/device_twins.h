@@ -19,6 +19,8 @@ namespace ps::nn {
 
 class DeviceTwins {
  public:
+  static constexpr std::size_t kPieceBytes = std::size_t{512} << 10;
+
   // REQUIRES: backend.queue() != nullptr; both outlive this. Pins the host's memory if `pins`: one
   // of several that are bound to the same shall.
   DeviceTwins(kernels::Backend& backend, std::span<const Parameter> parameters, bool pins = true);

@@ -27,18 +27,18 @@ void Graph::Impl::check_bound(bool gradients) const {
 }
 
 // One lane after the other where they share devices: a device then computes one's layers while the
-// next device computes another's. Node by node where each has its own.
-void Graph::Impl::each_node(bool backward, const Visit& visit) const {
-  const std::size_t count = nodes_.size() - 1;
+// next device computes another's. Segment by segment where each has its own.
+void Graph::Impl::each_segment(bool backward, const Visit& visit) const {
+  const std::size_t count = segments_.size();
   const std::size_t lanes = split_ ? active_ : 1;
   for (std::size_t outer = 0; outer < lanes; ++outer) {
     for (std::size_t k = 0; k < count; ++k) {
-      const std::size_t node = backward ? count - k : k + 1;
+      const Segment& segment = segments_[backward ? count - 1 - k : k];
       if (split_) {
-        visit(outer, node);
+        visit(outer, segment);
         continue;
       }
-      for (std::size_t lane = 0; lane < active_; ++lane) visit(lane, node);
+      for (std::size_t lane = 0; lane < active_; ++lane) visit(lane, segment);
     }
   }
 }
@@ -68,7 +68,8 @@ void Graph::Impl::forward(std::span<const float> images, bool training) {
                      training, bound_);
     gradient_shares_[l] = 1.0F;
   }
-  each_node(false, [&](std::size_t lane, std::size_t node) { lanes_[lane]->forward(node); });
+  each_segment(false,
+               [&](std::size_t lane, const Segment& segment) { lanes_[lane]->forward(segment); });
 }
 
 std::span<const float> Graph::Impl::output() {
@@ -181,15 +182,16 @@ void Graph::Impl::set_output_gradient(std::span<const float> gradient) {
 
 // --- backward
 
-Stage& Graph::Impl::home_of(std::size_t node) {
+Stage& Graph::Impl::home_of(const Segment& segment) {
   std::size_t s = 0;
-  while (node >= stages_[s]->last) ++s;  // where lanes have stages of their own it is the first's
+  while (segment.first >= stages_[s]->last)
+    ++s;  // where lanes have stages of their own it is the first's
   return *stages_[s];
 }
 
-// Parameters from here on have their gradients in the host's memory; `node` has just been done.
-std::size_t Graph::Impl::gradients_arrived_from(std::size_t node) {
-  if (!on_device()) return nodes_[node].first_parameter;
+// Parameters from here on have their gradients in the host's memory; `segment` has just been done.
+std::size_t Graph::Impl::gradients_arrived_from(const Segment& segment) {
+  if (!on_device()) return segment.first_parameter;
   std::size_t from = parameters_.size();
   for (std::size_t s = split_ ? stages_.size() : 1; s > 0; --s) {
     Stage& stage = *stages_[s - 1];
@@ -215,15 +217,15 @@ void Graph::Impl::backward(const GradientReady& ready) {
     lanes_[l]->begin_backward(
         loss_scale_, {.gradients = gradient_shares_[l], .averages = static_cast<float>(share)});
   }
-  each_node(true, [&](std::size_t lane, std::size_t node) {
-    lanes_[lane]->backward(node);
+  each_segment(true, [&](std::size_t lane, const Segment& segment) {
+    lanes_[lane]->backward(segment);
     if (lane + 1 < active_) return;
-    Stage& home = home_of(node);
+    Stage& home = home_of(segment);
     if (home.twins) {
-      home.twins->gradients_written(nodes_[node].first_parameter - home.first_parameter,
-                                    nodes_[node].parameter_count);
+      home.twins->gradients_written(segment.first_parameter - home.first_parameter,
+                                    segment.parameter_count);
     }
-    announce(gradients_arrived_from(node));
+    announce(gradients_arrived_from(segment));
   });
   for (std::size_t s = homes; on_device() && s > 0; --s) {
     stages_[s - 1]->twins->await_gradients();

@@ -58,14 +58,15 @@ class Graph::Impl {
   void check_placement(std::int64_t max_batch, const Placement& placement) const;
   void add_stage(const Device& device, Precision precision, std::size_t first, std::size_t last);
   void prepare_stage(Stage& stage, std::int64_t lane_batch, bool shared);
+  void cut_segments();
   void bind_stages(std::size_t parameter);
   [[nodiscard]] Slice slice(std::size_t lane) const;
   void check_bound(bool gradients) const;
-  // Calls visit(lane, node) for all that this batch needs, in the order to enqueue them.
-  using Visit = std::function<void(std::size_t lane, std::size_t node)>;
-  void each_node(bool backward, const Visit& visit) const;
-  [[nodiscard]] Stage& home_of(std::size_t node);
-  std::size_t gradients_arrived_from(std::size_t node);
+  // Calls visit(lane, segment) for all that this batch needs, in the order to enqueue them.
+  using Visit = std::function<void(std::size_t lane, const Segment& segment)>;
+  void each_segment(bool backward, const Visit& visit) const;
+  [[nodiscard]] Stage& home_of(const Segment& segment);
+  std::size_t gradients_arrived_from(const Segment& segment);
 
   std::vector<Node> nodes_;
   std::vector<Parameter> parameters_;
@@ -78,6 +79,7 @@ class Graph::Impl {
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   bool split_ = false;
+  std::vector<Segment> segments_;                      // of all nodes
   std::vector<kernels::PinnedBuffer> output_on_host_;  // one on GPUs
 
   // The last forward pass.

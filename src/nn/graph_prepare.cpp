@@ -151,6 +151,30 @@ void Graph::Impl::prepare_stage(Stage& stage, std::int64_t lane_batch, bool shar
   stage.idle.emplace(stage.device());
 }
 
+// On the CPU layer by layer, so that each one's gradients leave at once. On GPUs as many as have
+// weights enough for a copy of their own, within a stage.
+void Graph::Impl::cut_segments() {
+  std::size_t floats = 0;
+  for (const auto& stage : stages_) {
+    const std::size_t least = stage->twins ? DeviceTwins::kPieceBytes / sizeof(float) : 0;
+    for (std::size_t i = stage->first; i < stage->last; ++i) {
+      const Node& node = nodes_[i];
+      if (i == stage->first || floats >= least) {
+        segments_.push_back({.index = segments_.size(),
+                             .first = i,
+                             .last = i,
+                             .first_parameter = node.first_parameter});
+        floats = 0;
+      }
+      segments_.back().last = i + 1;
+      segments_.back().parameter_count += node.parameter_count;
+      for (std::size_t k = 0; k < node.parameter_count; ++k)
+        floats += static_cast<std::size_t>(parameters_[node.first_parameter + k].size());
+    }
+    if (!split_) break;  // the others have the same
+  }
+}
+
 void Graph::Impl::prepare(std::int64_t max_batch, const Placement& placement) {
   check_placement(max_batch, placement);
   stages_.clear();
@@ -176,8 +200,9 @@ void Graph::Impl::prepare(std::int64_t max_batch, const Placement& placement) {
     for (const auto& stage : stages_) {
       if (split_ || stage == stages_[static_cast<std::size_t>(l)]) path.push_back(stage.get());
     }
-    lanes_.push_back(
-        std::make_unique<Lane>(nodes_, parameters_, std::move(path), lane_batch, split_ && l > 0));
+    lanes_.push_back(std::make_unique<Lane>(
+        nodes_, parameters_, std::move(path), lane_batch,
+        Lane::Options{.others = split_ && l > 0, .record = placement.record}));
   }
   if (stages_.front()->twins) {
     output_on_host_.emplace_back(bytes(max_batch * nodes_.back().shape.size()));
@@ -187,6 +212,7 @@ void Graph::Impl::prepare(std::int64_t max_batch, const Placement& placement) {
     if (!others.empty()) stages_.front()->twins->add_others(std::move(others));
   }
   for (std::size_t i = 0; i < bound_.size(); ++i) bind_stages(i);
+  cut_segments();
   gradient_shares_.assign(lanes_.size(), 1.0F);
   max_batch_ = max_batch;
 }

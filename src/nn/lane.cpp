@@ -37,11 +37,11 @@ Lane::Lane(std::span<const Node> nodes,
            std::span<const Parameter> parameters,
            std::vector<Stage*> stages,
            std::int64_t max_batch,
-           bool others)
+           const Options& options)
     : nodes_(nodes),
       parameters_(parameters),
       max_batch_(max_batch),
-      others_(others),
+      options_(options),
       layers_(nodes.size()),
       part_of_(nodes.size()) {
   parts_.resize(stages.size());
@@ -134,7 +134,7 @@ std::span<float> Lane::output_gradient() const {
 std::span<const Bound> Lane::bound(const Part& part, const Node& node) const {
   const Stage& stage = *part.stage;
   if (!stage.twins) return host_.subspan(node.first_parameter, node.parameter_count);
-  const std::span<const Bound> here = others_ ? stage.more_bound : stage.twins->bound();
+  const std::span<const Bound> here = options_.others ? stage.more_bound : stage.twins->bound();
   return here.subspan(node.first_parameter - stage.first_parameter, node.parameter_count);
 }
 
@@ -164,6 +164,7 @@ void Lane::begin(std::span<const float> images, bool training, std::span<const B
   host_ = host;
   batch_ = std::ssize(images) / nodes_.front().shape.size();
   training_ = training;
+  forward_ = &forwards_.of({.batch = batch_, .training = training, .factors = {}});
   for (Part& part : parts_) {
     part.input = images.data();
     if (part.images.size() == 0) continue;
@@ -172,15 +173,23 @@ void Lane::begin(std::span<const float> images, bool training, std::span<const B
   }
 }
 
-void Lane::forward(std::size_t node) {
-  Part& part = parts_[part_of_[node]];
+void Lane::forward(const Segment& segment) {
+  Part& part = parts_[part_of_[segment.first]];
   Stage& stage = *part.stage;
-  if (node == stage.first) bring_values(part);
+  if (segment.first == stage.first) bring_values(part);
   if (stage.twins) {
-    stage.twins->need_weights(nodes_[node].first_parameter - stage.first_parameter,
-                              nodes_[node].parameter_count);
+    stage.twins->need_weights(segment.first_parameter - stage.first_parameter,
+                              segment.parameter_count);
   }
-  layers_[node]->forward(call(node));
+  enqueue(segment, *forward_, [&] {
+    for (std::size_t i = segment.first; i < segment.last; ++i) layers_[i]->forward(call(i));
+  });
+}
+
+void Lane::enqueue(const Segment& segment, Recordings& recordings, const Enqueue& nodes) {
+  const Stage& stage = *parts_[part_of_[segment.first]].stage;
+  if (!options_.record || !stage.twins) return nodes();
+  recordings.run(segment.index, *stage.backend->queue(), nodes);
 }
 
 void Lane::bring_values(Part& part) {
@@ -224,13 +233,22 @@ void Lane::compute_detection_loss(const CriterionSpec& criterion, std::span<cons
 void Lane::begin_backward(float loss_scale, const Share& share) {
   loss_scale_ = loss_scale;
   share_ = share;
+  backward_ = &backwards_.of({.batch = batch_,
+                              .training = true,
+                              .factors = {loss_scale, share.gradients, share.averages}});
   const std::span<float> gradient = output_gradient();
   if (loss_scale != 1.0F) last_backend().scale(gradient.data(), std::ssize(gradient), loss_scale);
 }
 
+void Lane::backward(const Segment& segment) {
+  const std::size_t index = part_of_[segment.first];
+  if (segment.last == parts_[index].stage->last) bring_gradients(index);
+  enqueue(segment, *backward_, [&] {
+    for (std::size_t i = segment.last; i > segment.first; --i) backward(i - 1);
+  });
+}
+
 void Lane::backward(std::size_t node) {
-  const std::size_t index = part_of_[node];
-  if (node + 1 == parts_[index].stage->last) bring_gradients(index);
   const Call arguments = call(node);
   layers_[node]->backward(arguments);
   add_gradients(node, arguments);
@@ -277,7 +295,7 @@ void Lane::finish_parameters(std::size_t node, const Call& call) const {
     const float factor = trained ? share_.gradients / loss_scale_ : share_.averages;
     float* gradient = call.parameters[k].gradient;
     if (factor != 1.0F) call.backend->scale(gradient, parameter.size(), factor);
-    if (!others_) continue;
+    if (!options_.others) continue;
     float* sum = stage.twins->bound()[index - stage.first_parameter].gradient;
     call.backend->add(sum, gradient, sum, parameter.size());
   }

@@ -17,6 +17,7 @@
 #include "nn/device_criterion.h"
 #include "nn/node.h"
 #include "nn/plan.h"
+#include "nn/recordings.h"
 #include "nn/stage.h"
 
 namespace ps::nn {
@@ -29,25 +30,30 @@ class Lane {
     float averages = 1.0F;
   };
 
-  // stages: of all nodes, in order; they, the nodes and the parameters outlive this. `others`
-  // says that another slice comes first on the same stages, to whose gradients this one's are
-  // added. Allocates everything.
+  struct Options {
+    bool others = false;  // another slice comes first on the same stages: this one's gradients are
+                          // added to that one's
+    bool record = false;  // on GPUs
+  };
+
+  // stages: of all nodes, in order; they, the nodes and the parameters outlive this. Allocates
+  // everything but recordings.
   Lane(std::span<const Node> nodes,
        std::span<const Parameter> parameters,
        std::vector<Stage*> stages,
        std::int64_t max_batch,
-       bool others);
+       const Options& options);
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
   ~Lane() = default;
 
   [[nodiscard]] std::int64_t batch() const noexcept { return batch_; }
 
-  // --- A pass: begin, every node's forward, a loss, begin_backward, every node's backward.
+  // --- A pass: begin, forward over all segments, a loss, begin_backward, backward over all.
 
   // host: where the caller's parameters lie, for the CPU.
   void begin(std::span<const float> images, bool training, std::span<const Bound> host);
-  void forward(std::size_t node);
+  void forward(const Segment& segment);
 
   // Of the last node, in its backend's memory.
   [[nodiscard]] std::span<float> output() const;
@@ -63,7 +69,7 @@ class Lane {
 
   // Gradients of values are loss_scale times as large from here on, those of parameters are not.
   void begin_backward(float loss_scale, const Share& share);
-  void backward(std::size_t node);
+  void backward(const Segment& segment);
 
  private:
   // A value from an earlier stage, and its gradient on the way back.
@@ -93,15 +99,17 @@ class Lane {
   [[nodiscard]] float* memory(const Part& part, std::int64_t offset) const;
   [[nodiscard]] Call call(std::size_t node) const;
   [[nodiscard]] std::span<const Bound> bound(const Part& part, const Node& node) const;
+  void enqueue(const Segment& segment, Recordings& recordings, const Enqueue& nodes);
   void bring_values(Part& part);
   void bring_gradients(std::size_t index);
+  void backward(std::size_t node);
   void add_gradients(std::size_t node, const Call& call) const;
   void finish_parameters(std::size_t node, const Call& call) const;
 
   std::span<const Node> nodes_;
   std::span<const Parameter> parameters_;
   const std::int64_t max_batch_;
-  const bool others_;
+  const Options options_;
   std::vector<std::unique_ptr<Layer>> layers_;  // of nodes
   std::vector<Part> parts_;
   std::vector<std::size_t> part_of_;  // a node's
@@ -110,6 +118,12 @@ class Lane {
 
   std::unique_ptr<DeviceCriterion> criterion_;  // of the DetectionCriterion used last
   std::uint64_t criterion_id_ = 0;
+
+  // Of segments, by what the passes that they are of have in common.
+  RecordingSets forwards_;
+  RecordingSets backwards_;
+  Recordings* forward_ = nullptr;  // this pass's
+  Recordings* backward_ = nullptr;
 
   // The last pass.
   std::span<const Bound> host_;

@@ -59,7 +59,8 @@ class Layer {
   // Allocates what it remembers. All calls will be on this backend.
   virtual void prepare(kernels::Backend& /*backend*/, std::int64_t /*max_batch*/) {}
   virtual void forward(const Call& call) = 0;
-  // Follows the forward call of the same batch.
+  // Follows the forward call of the same batch. What that was to leave lies in the backend's memory
+  // only: a recorded pass runs without the call.
   virtual void backward(const Call& call) = 0;
 
  private:

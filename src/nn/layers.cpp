@@ -52,6 +52,7 @@ class MaxPoolLayer final : public Layer {
   }
   void backward(const Call& call) override {
     if (call.dx[0] == nullptr) return;
+    pool_.planes = call.batch * channels_;
     call.backend->max_pool_backward(pool_, call.dy, winners(), call.dx[0]);
   }
 

@@ -24,4 +24,13 @@ struct Node {
   std::size_t parameter_count = 0;
 };
 
+// Some nodes of one stage in a row, [first, last), and their parameters: what is enqueued at once.
+struct Segment {
+  std::size_t index = 0;
+  std::size_t first = 0;
+  std::size_t last = 0;
+  std::size_t first_parameter = 0;
+  std::size_t parameter_count = 0;
+};
+
 }  // namespace ps::nn

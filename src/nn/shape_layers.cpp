@@ -23,6 +23,7 @@ class UpsampleLayer final : public Layer {
   }
   void backward(const Call& call) override {
     if (call.dx[0] == nullptr) return;
+    shape_.planes = call.batch * output().channels;
     call.backend->upsample_backward(shape_, call.dy, call.dx[0]);
   }
 
@@ -43,6 +44,7 @@ class ZeroPadLayer final : public Layer {
   }
   void backward(const Call& call) override {
     if (call.dx[0] == nullptr) return;
+    pad_.planes = call.batch * output().channels;
     call.backend->pad_backward(pad_, call.dy, call.dx[0]);
   }
 

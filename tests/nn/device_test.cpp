@@ -169,7 +169,10 @@ TEST_CASE("device: a step has the same bits whatever the order of threads and st
 TEST_CASE("device: a step allocates nothing and never waits for the whole device", "[unit][cuda]") {
   const TestDevice gpu;
   Network network(every_layer(), 3, 5, kGpu);
-  network.graph.forward_backward(images(), kLabels, {});
+  for (int pass = 0; pass < 2; ++pass) {  // the second one is recorded
+    network.graph.forward_backward(images(), kLabels, {});
+    network.graph.evaluate(images(), kLabels);
+  }
   const cuda_host::Counters before = cuda_host::counters();
   network.graph.forward_backward(images(), kLabels, {});
   network.graph.evaluate(images(), kLabels);
@@ -178,6 +181,42 @@ TEST_CASE("device: a step allocates nothing and never waits for the whole device
   CHECK(after.allocations == before.allocations);
   CHECK(after.frees == before.frees);
   CHECK(after.device_waits == before.device_waits);
+}
+
+// The batch shrinks and grows and the loss is scaled on the way: each is recorded on its own.
+TEST_CASE("device: what is recorded computes what it was recorded from", "[unit][cuda]") {
+  const std::uint64_t seed = GENERATE(1U, 2U, 3U);
+  const kernels::Emulated emulated(3, seed);
+  const bool split = GENERATE(true, false);
+  const auto placed = [&](bool record) {
+    Placement placement{.devices = {kGpu, {.kind = DeviceKind::kCuda, .index = 1}},
+                        .record = record};
+    if (split) placement.ends = {{6}};
+    return placement;
+  };
+  Network direct(every_layer(), 3, 5, placed(false));
+  Network recorded(every_layer(), 3, 5, placed(true));
+  const std::int64_t launches = cuda_host::counters().graph_launches;
+  for (int step = 0; step < 9; ++step) {
+    CAPTURE(seed, split, step);
+    const std::size_t batch = step % 3 == 1 ? 3 : 5;
+    const auto pictures = random_values(static_cast<std::int64_t>(batch) * 2 * 8 * 8,
+                                        static_cast<std::uint64_t>(step));
+    const auto labels = std::span(kLabels).first(batch);
+    Network* const both[] = {&direct, &recorded};
+    for (Network* network : both) {
+      if (step == 5) network->graph.scale_loss(4.0F);
+      network->graph.forward_backward(pictures, labels, {});
+      for (std::size_t i = 0; i < network->weights.size(); ++i) {
+        for (std::size_t k = 0; k < network->weights[i].size(); ++k)
+          network->weights[i][k] -= 0.05F * network->gradients[i][k];
+      }
+    }
+    REQUIRE(recorded.gradients == direct.gradients);
+    REQUIRE(recorded.graph.evaluate(pictures, labels).loss ==
+            direct.graph.evaluate(pictures, labels).loss);
+  }
+  CHECK(cuda_host::counters().graph_launches > launches);
 }
 
 TEST_CASE("device: memory that the driver does not pin is copied all the same", "[unit][cuda]") {

@@ -23,6 +23,9 @@ struct Placement {
   Precision precision = Precision::kFp32;
   std::vector<Value> ends = {};    // one fewer than devices, or none
   std::int64_t micro_batches = 0;  // of a split network; 0: as many as devices
+  // On GPUs, what passes of one batch size have in common is recorded at the second one and then
+  // launched as a whole (CUDA graphs). The bits are the same.
+  bool record = true;
 };
 
 }  // namespace ps::nn
