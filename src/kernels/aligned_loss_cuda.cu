@@ -233,12 +233,10 @@ AlignedLossCuda::AlignedLossCuda(std::span<const AlignedLevel> levels,
                                  std::int64_t max_batch,
                                  std::int64_t max_boxes,
                                  StreamView stream)
-    : gains_(gains),
+    : DetectionLossCuda(
+          {max_batch, max_boxes}, std::ssize(levels), levels.front().grid.sample_floats),
+      gains_(gains),
       input_(input),
-      max_batch_(max_batch),
-      max_boxes_(max_boxes),
-      level_count_(static_cast<std::int64_t>(levels.size())),
-      sample_floats_(levels.front().grid.sample_floats),
       image_cells_(levels.back().first_cell + levels.back().grid.cells()),
       image_chunks_(0) {
   PS_ASSERT(max_boxes * kAlignedCells < INT32_MAX, "slots are numbered in 32 bits");
@@ -252,19 +250,16 @@ AlignedLossCuda::AlignedLossCuda(std::span<const AlignedLevel> levels,
   }
   const int device = stream.device();
   const DeviceGuard guard(device);
-  const auto allocate = [device](std::int64_t count, std::size_t size) {
-    return DeviceBuffer(device, static_cast<std::size_t>(count) * size);
-  };
   const std::int64_t slots = max_boxes * kAlignedCells;
-  levels_ = allocate(level_count_, sizeof(aligned::Level));
-  said_ = allocate(max_batch * 4 * image_cells_, sizeof(float));
-  claims_ = allocate(max_batch * image_cells_, sizeof(aligned::Claims));
-  candidates_ = allocate(slots, sizeof(AlignedCell));
-  bests_ = allocate(max_boxes, sizeof(aligned::Best));
-  assigned_ = allocate(slots, sizeof(aligned::Assigned));
-  shares_ = allocate(1, sizeof(aligned::Shares));
+  levels_ = allocate(device, level_count_, sizeof(aligned::Level));
+  said_ = allocate(device, max_batch * 4 * image_cells_, sizeof(float));
+  claims_ = allocate(device, max_batch * image_cells_, sizeof(aligned::Claims));
+  candidates_ = allocate(device, slots, sizeof(AlignedCell));
+  bests_ = allocate(device, max_boxes, sizeof(aligned::Best));
+  assigned_ = allocate(device, slots, sizeof(aligned::Assigned));
+  shares_ = allocate(device, 1, sizeof(aligned::Shares));
   const std::int64_t blocks = 3 * std::int64_t{aligned::foreground_grid(max_boxes).blocks.x};
-  sums_ = allocate(max_batch * image_chunks_ + blocks, sizeof(double));
+  sums_ = allocate(device, max_batch * image_chunks_ + blocks, sizeof(double));
   copy_to_device(levels_.data(), known.data(), known.size() * sizeof(aligned::Level), stream);
   stream.synchronize();
 }
@@ -276,8 +271,7 @@ void AlignedLossCuda::run(const float* output,
                           float* gradient,
                           DetectionResult* result,
                           StreamView stream) {
-  PS_ASSERT(batch >= 1 && batch <= max_batch_, "memory is for max_batch");
-  PS_ASSERT(box_count >= 0 && box_count <= max_boxes_, "memory is for max_boxes");
+  check(batch, box_count);
   const DeviceGuard guard(stream.device());
   const aligned::Run run{.levels = levels_.as<aligned::Level>(),
                          .level_count = level_count_,

@@ -1,18 +1,16 @@
-// The whole loss of an anchor-free head on a GPU, with the assignment and the gradients of the
-// CPU's criterion (its bits, unless the sum of scores rounds otherwise): nothing of it comes to the
-// host.
+// The loss of an anchor-free head on a GPU, with the assignment and the gradients of the CPU's
+// criterion (its bits, unless the sum of scores rounds otherwise).
 #pragma once
 
 #include <cstdint>
 #include <span>
 
 #include "kernels/aligned_loss.h"
-#include "kernels/detection.h"
-#include "kernels/device.h"
+#include "kernels/detection_loss_cuda.h"
 
 namespace ps::kernels {
 
-class AlignedLossCuda {
+class AlignedLossCuda final : public DetectionLossCuda {
  public:
   // Allocates all that it will need, on the stream's device, and waits for the stream. input: the
   // network's input's width and height in pixels.
@@ -23,34 +21,25 @@ class AlignedLossCuda {
                   std::int64_t max_boxes,
                   StreamView stream);
 
-  [[nodiscard]] std::int64_t max_boxes() const noexcept { return max_boxes_; }
-
-  // As AnchorLossCuda::run.
   void run(const float* output,
            std::int64_t batch,
            const TrueBox* boxes,
            std::int64_t box_count,
            float* gradient,
            DetectionResult* result,
-           StreamView stream);
+           StreamView stream) override;
 
  private:
   AlignedGains gains_;
   Box input_;
-  std::int64_t max_batch_;
-  std::int64_t max_boxes_;
-  std::int64_t level_count_;
-  std::int64_t sample_floats_;
   std::int64_t image_cells_;
   std::int64_t image_chunks_;
-  DeviceBuffer levels_;
   DeviceBuffer said_;        // [batch, 4, cells]: what the images say
   DeviceBuffer claims_;      // [batch, cells]: of true boxes on a cell; zero between runs
   DeviceBuffer candidates_;  // kAlignedCells for each true box
   DeviceBuffer bests_;       // of each true box
   DeviceBuffer assigned_;    // kAlignedCells for each true box
   DeviceBuffer shares_;
-  DeviceBuffer sums_;  // of blocks
 };
 
 }  // namespace ps::kernels

@@ -276,11 +276,9 @@ AnchorLossCuda::AnchorLossCuda(std::span<const AnchorLevel> levels,
                                std::int64_t max_batch,
                                std::int64_t max_boxes,
                                StreamView stream)
-    : gains_(gains),
-      max_batch_(max_batch),
-      max_boxes_(max_boxes),
-      level_count_(static_cast<std::int64_t>(levels.size())),
-      sample_floats_(levels.front().grid.sample_floats) {
+    : DetectionLossCuda(
+          {max_batch, max_boxes}, std::ssize(levels), levels.front().grid.sample_floats),
+      gains_(gains) {
   std::vector<float> sizes;
   std::vector<DeviceLevel> known;
   std::int64_t cells = 0;
@@ -299,18 +297,15 @@ AnchorLossCuda::AnchorLossCuda(std::span<const AnchorLevel> levels,
   PS_ASSERT(level_slots_ * max_boxes < kNoSlot, "slots are numbered in 32 bits");
   const int device = stream.device();
   const DeviceGuard guard(device);
-  const auto bytes = [](std::int64_t count, std::size_t size) {
-    return static_cast<std::size_t>(count) * size;
-  };
-  sizes_ = DeviceBuffer(device, sizes.size() * sizeof(float));
-  levels_ = DeviceBuffer(device, known.size() * sizeof(DeviceLevel));
-  cells_ = DeviceBuffer(device, bytes(cells, sizeof(std::int32_t)));
-  next_ = DeviceBuffer(device, bytes(slots, sizeof(std::int32_t)));
-  counts_ = DeviceBuffer(device, known.size() * sizeof(std::int32_t));
+  sizes_ = allocate(device, std::ssize(sizes), sizeof(float));
+  levels_ = allocate(device, level_count_, sizeof(DeviceLevel));
+  cells_ = allocate(device, cells, sizeof(std::int32_t));
+  next_ = allocate(device, slots, sizeof(std::int32_t));
+  counts_ = allocate(device, level_count_, sizeof(std::int32_t));
   const std::int64_t blocks =
       2 * std::int64_t{grid_over(positive_threads(level_slots_ * max_boxes)).blocks.x} +
       std::int64_t{grid_over(level_cells_ * max_batch).blocks.x};
-  sums_ = DeviceBuffer(device, bytes(level_count_ * blocks, sizeof(double)));
+  sums_ = allocate(device, level_count_ * blocks, sizeof(double));
   const float* size = sizes_.as<float>();
   for (DeviceLevel& level : known) {
     level.level.grid.anchor_sizes = size;
@@ -328,8 +323,7 @@ void AnchorLossCuda::run(const float* output,
                          float* gradient,
                          DetectionResult* result,
                          StreamView stream) {
-  PS_ASSERT(batch >= 1 && batch <= max_batch_, "memory is for max_batch");
-  PS_ASSERT(box_count >= 0 && box_count <= max_boxes_, "memory is for max_boxes");
+  check(batch, box_count);
   const DeviceGuard guard(stream.device());
   const Run run{.levels = levels_.as<DeviceLevel>(),
                 .gains = gains_,

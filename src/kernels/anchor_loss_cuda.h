@@ -1,17 +1,16 @@
-// The whole loss of a head with anchors on a GPU, with the assignment and the gradients of the
-// CPU's criterion to the bit: nothing of it comes to the host.
+// The loss of a head with anchors on a GPU, with the assignment and the gradients of the CPU's
+// criterion to the bit.
 #pragma once
 
 #include <cstdint>
 #include <span>
 
 #include "kernels/anchor_loss.h"
-#include "kernels/detection.h"
-#include "kernels/device.h"
+#include "kernels/detection_loss_cuda.h"
 
 namespace ps::kernels {
 
-class AnchorLossCuda {
+class AnchorLossCuda final : public DetectionLossCuda {
  public:
   // Allocates all that it will need, on the stream's device, and waits for the stream. The levels'
   // anchor_sizes are the host's, and copied.
@@ -21,34 +20,22 @@ class AnchorLossCuda {
                  std::int64_t max_boxes,
                  StreamView stream);
 
-  [[nodiscard]] std::int64_t max_boxes() const noexcept { return max_boxes_; }
-
-  // Enqueues. All pointers are the device's. output and gradient: [batch, sample]; gradient is
-  // overwritten, null if not wanted. One stream at a time.
-  // REQUIRES: 1 <= batch <= max_batch, 0 <= box_count <= max_boxes, boxes of the batch's images and
-  // the head's classes.
   void run(const float* output,
            std::int64_t batch,
            const TrueBox* boxes,
            std::int64_t box_count,
            float* gradient,
            DetectionResult* result,
-           StreamView stream);
+           StreamView stream) override;
 
  private:
   AnchorGains gains_;
-  std::int64_t max_batch_;
-  std::int64_t max_boxes_;
-  std::int64_t level_count_;
-  std::int64_t sample_floats_;
   std::int64_t level_cells_ = 0;  // of the largest level of a sample, once for each anchor
   std::int64_t level_slots_ = 0;  // of the level with most anchors, for one box
   DeviceBuffer sizes_;            // the levels' anchors
-  DeviceBuffer levels_;
-  DeviceBuffer cells_;   // of all levels, images and anchors; zero between runs
-  DeviceBuffer next_;    // of all levels and slots
-  DeviceBuffer counts_;  // positives of each level; zero between runs
-  DeviceBuffer sums_;    // of blocks
+  DeviceBuffer cells_;            // of all levels, images and anchors; zero between runs
+  DeviceBuffer next_;             // of all levels and slots
+  DeviceBuffer counts_;           // positives of each level; zero between runs
 };
 
 }  // namespace ps::kernels

@@ -38,6 +38,11 @@ void for_planes(const BatchNorm& norm, const Channels& channels, const Visit& vi
   }
 }
 
+NormLine line_of(const BatchNorm& norm, Index channel, float mean, float variance) {
+  return norm_line(norm.gamma[channel], norm.beta[channel], mean,
+                   inverse_deviation(variance, norm.epsilon));
+}
+
 void normalize(const BatchNorm& norm,
                const Channels& channels,
                const float* x,
@@ -46,7 +51,7 @@ void normalize(const BatchNorm& norm,
                const float* variance) {
   for_planes(norm, channels, [&](Index i, Index offset) {
     const Index channel = channels.first + i;
-    const NormLine line = norm_line(norm, channel, mean[channel], variance[channel]);
+    const NormLine line = line_of(norm, channel, mean[channel], variance[channel]);
     const float* in = x + offset;
     float* out = y + offset;
     const auto normal = [=](Index k) { return line.at(in[k]); };
@@ -142,7 +147,7 @@ void backward(const BatchNorm& norm, const BatchNormBackward& a) {
     for_planes(norm, channels, [&](Index i, Index offset) {
       const Index channel = channels.first + i;
       if (norm.silu) {
-        const NormLine line = norm_line(norm, channel, a.mean[channel], a.variance[channel]);
+        const NormLine line = line_of(norm, channel, a.mean[channel], a.variance[channel]);
         add_silu(a, line, offset, norm.plane, &sums[i]);
       } else {
         add(a.dy + offset, a.x + offset, a.mean[channel], norm.plane, &sums[i]);

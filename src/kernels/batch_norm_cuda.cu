@@ -12,6 +12,21 @@ namespace {
 
 using Index = std::int64_t;
 
+// What the kernels need of a BatchNorm.
+struct Norm {
+  const float* gamma;
+  const float* beta;
+  float epsilon;
+  int silu;
+};
+
+__device__ __forceinline__ NormLine line_of(const Norm& norm,
+                                            Index channel,
+                                            float mean,
+                                            float inverse) {
+  return norm_line(norm.gamma[channel], norm.beta[channel], mean, inverse);
+}
+
 struct Statistics {
   float mean;
   float variance;
@@ -79,7 +94,7 @@ __device__ Statistics statistics_of(const Slice& piece,
 
 template <int kWidth>
 __global__ void __launch_bounds__(kBlock) normalize_kernel(Planes<kWidth> planes,
-                                                           BatchNorm norm,
+                                                           Norm norm,
                                                            int pieces,
                                                            int slices,
                                                            const float* x,
@@ -87,22 +102,27 @@ __global__ void __launch_bounds__(kBlock) normalize_kernel(Planes<kWidth> planes
                                                            ChannelOutputs out) {
   const Slice piece = slice_of_block(planes.packs(), pieces);
   const Statistics s = statistics_of(piece, planes.floats(), slices, out);
-  const NormLine line = norm_line(norm, piece.channel, s.mean, s.variance);
+  const NormLine line =
+      line_of(norm, piece.channel, s.mean, inverse_deviation(s.variance, norm.epsilon));
   for (Index pack = piece.begin + threadIdx.x; pack < piece.end; pack += kBlock) {
     const Index offset = planes.offset(piece.channel, pack);
     Pack<kWidth> values = load<kWidth>(x + offset);
     for (float& value : values.at) {
       value = line.at(value);
-      if (norm.silu) value = Silu{}.forward(value);
+      if (norm.silu != 0) value = Silu{}.forward(value);
     }
     store<kWidth>(y + offset, values);
   }
 }
 
 // The gradient before the activation.
-__device__ float inner_gradient(const BatchNorm& norm, const NormLine& line, float x, float dy) {
-  return norm.silu ? Silu{}.backward(line.at(x), dy) : dy;
+__device__ float inner_gradient(const Norm& norm, const NormLine& line, float x, float dy) {
+  return norm.silu != 0 ? Silu{}.backward(line.at(x), dy) : dy;
 }
+
+// Blocks that a multiprocessor shall hold at once, as many as the smallest can: without the number
+// ptxas aims at more, and spills.
+constexpr int kBlocks = 4;
 
 // Sums that the input's gradient is made of: of dy, and of dy * (x - mean).
 struct Sums {
@@ -111,12 +131,12 @@ struct Sums {
 };
 
 template <int kWidth>
-__global__ void __launch_bounds__(kBlock) gradient_sums_kernel(
-    Planes<kWidth> planes, BatchNorm norm, BatchNormBackward a, int slices, Sums* partial) {
+__global__ void __launch_bounds__(kBlock, kBlocks) gradient_sums_kernel(
+    Planes<kWidth> planes, Norm norm, BatchNormBackward a, int slices, Sums* partial) {
   __shared__ double shared[kBlock / kWarp];
   const Slice slice = slice_of_block(planes.packs(), slices);
-  const float variance = a.variance[slice.channel];
-  const NormLine line = norm_line(norm, slice.channel, a.mean[slice.channel], variance);
+  const float inverse = inverse_deviation(a.variance[slice.channel], norm.epsilon);
+  const NormLine line = line_of(norm, slice.channel, a.mean[slice.channel], inverse);
   Sums sums{};
   for (Index first = slice.begin + threadIdx.x; first < slice.end; first += kUnroll * kBlock) {
     // A few in float32: operations in float64 are rare on many devices.
@@ -143,9 +163,8 @@ __global__ void __launch_bounds__(kBlock) gradient_sums_kernel(
   if (slices > 1) {
     partial[blockIdx.x] = sums;
   } else {
-    const double inverse{inverse_deviation(variance, norm.epsilon)};
     a.dbeta[slice.channel] = static_cast<float>(sums.dy);
-    a.dgamma[slice.channel] = static_cast<float>(sums.dy_x * inverse);
+    a.dgamma[slice.channel] = static_cast<float>(sums.dy_x * double{inverse});
   }
 }
 
@@ -182,17 +201,16 @@ __device__ ParameterGradients gradients_of(const Slice& piece,
 
 template <int kWidth>
 __global__ void __launch_bounds__(kBlock) gradient_kernel(Planes<kWidth> planes,
-                                                          BatchNorm norm,
+                                                          Norm norm,
                                                           BatchNormBackward a,
                                                           int pieces,
                                                           int slices,
                                                           const Sums* partial) {
   const Slice piece = slice_of_block(planes.packs(), pieces);
-  const float variance = a.variance[piece.channel];
-  const float inverse = inverse_deviation(variance, norm.epsilon);
+  const float inverse = inverse_deviation(a.variance[piece.channel], norm.epsilon);
   const ParameterGradients g = gradients_of(piece, inverse, slices, partial, a);
   if (a.dx == nullptr) return;
-  const NormLine line = norm_line(norm, piece.channel, a.mean[piece.channel], variance);
+  const NormLine line = line_of(norm, piece.channel, a.mean[piece.channel], inverse);
   const NormSlope slope =
       norm_slope(line, inverse, g.dgamma, g.dbeta, static_cast<double>(planes.floats()));
   for (Index pack = piece.begin + threadIdx.x; pack < piece.end; pack += kBlock) {
@@ -228,6 +246,10 @@ Grid grid_of(Index channels, int slices) {
   return {.blocks = dim3(static_cast<unsigned>(channels * slices))};
 }
 
+Norm facts_of(const BatchNorm& norm) {
+  return {norm.gamma, norm.beta, norm.epsilon, norm.silu ? 1 : 0};
+}
+
 bool empty(const BatchNorm& norm) {
   return norm.batch == 0 || norm.channels == 0 || norm.plane == 0;
 }
@@ -239,8 +261,8 @@ void train(
   const int slices = slices_of(norm.channels, planes.packs(), kUnroll);
   const int pieces = pieces_of(norm.channels, planes.packs());
   launch(stream, grid_of(norm.channels, slices), moments_kernel<kWidth>, planes, slices, x, out);
-  launch(stream, grid_of(norm.channels, pieces), normalize_kernel<kWidth>, planes, norm, pieces,
-         slices, x, y, out);
+  launch(stream, grid_of(norm.channels, pieces), normalize_kernel<kWidth>, planes, facts_of(norm),
+         pieces, slices, x, y, out);
 }
 
 template <int kWidth>
@@ -251,11 +273,11 @@ void differentiate(StreamView stream,
   const Planes<kWidth> planes(norm.batch, norm.channels, norm.plane);
   const int slices = slices_of(norm.channels, planes.packs(), kUnroll);
   const int pieces = a.dx == nullptr ? 1 : pieces_of(norm.channels, planes.packs());
-  launch(stream, grid_of(norm.channels, slices), gradient_sums_kernel<kWidth>, planes, norm, a,
-         slices, partial);
+  launch(stream, grid_of(norm.channels, slices), gradient_sums_kernel<kWidth>, planes,
+         facts_of(norm), a, slices, partial);
   if (a.dx == nullptr && slices == 1) return;
-  launch(stream, grid_of(norm.channels, pieces), gradient_kernel<kWidth>, planes, norm, a, pieces,
-         slices, partial);
+  launch(stream, grid_of(norm.channels, pieces), gradient_kernel<kWidth>, planes, facts_of(norm), a,
+         pieces, slices, partial);
 }
 
 }  // namespace
@@ -280,7 +302,8 @@ void CudaBackend::batch_norm_evaluation(
     const int pieces = pieces_of(norm.channels, planes.packs());
     // Of one slice they are only read.
     const ChannelOutputs given{nullptr, const_cast<float*>(mean), const_cast<float*>(variance)};
-    launch(stream_, grid_of(norm.channels, pieces), kernel, planes, norm, pieces, 1, x, y, given);
+    launch(stream_, grid_of(norm.channels, pieces), kernel, planes, facts_of(norm), pieces, 1, x, y,
+           given);
   };
   if (norm.plane % 4 == 0 && aligned(x, y)) {
     normalize(Planes<4>(norm.batch, norm.channels, norm.plane), normalize_kernel<4>);

@@ -23,12 +23,8 @@ struct NormLine {
   PS_HOST_DEVICE float at(float x) const { return (x - mean) * scale + shift; }
 };
 
-PS_HOST_DEVICE NormLine norm_line(const BatchNorm& norm,
-                                  std::int64_t channel,
-                                  float mean,
-                                  float variance) {
-  return {mean, norm.gamma[channel] * inverse_deviation(variance, norm.epsilon),
-          norm.beta[channel]};
+PS_HOST_DEVICE NormLine norm_line(float gamma, float beta, float mean, float inverse) {
+  return {mean, gamma * inverse, beta};
 }
 
 // dx = gamma / deviation * (dy - E[dy] - normal * E[dy * normal]): what that is for one channel.

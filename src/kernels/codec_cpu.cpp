@@ -7,16 +7,6 @@ namespace {
 
 // --- 16 bits
 
-struct Fp16 {
-  PS_HOST_DEVICE static std::uint16_t encode(float x) { return to_fp16(x); }
-  PS_HOST_DEVICE static float decode(std::uint16_t half) { return from_fp16(half); }
-};
-
-struct Bf16 {
-  PS_HOST_DEVICE static std::uint16_t encode(float x) { return to_bf16(x); }
-  PS_HOST_DEVICE static float decode(std::uint16_t half) { return from_bf16(half); }
-};
-
 template <class Half>
 void encode_half(const EncodePass& pass) {
   const PackedFloat* __restrict values = pass.values;

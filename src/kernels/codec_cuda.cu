@@ -6,16 +6,6 @@
 namespace ps::kernels::gpu {
 namespace {
 
-struct Fp16 {
-  PS_HOST_DEVICE static std::uint16_t encode(float x) { return to_fp16(x); }
-  PS_HOST_DEVICE static float decode(std::uint16_t half) { return from_fp16(half); }
-};
-
-struct Bf16 {
-  PS_HOST_DEVICE static std::uint16_t encode(float x) { return to_bf16(x); }
-  PS_HOST_DEVICE static float decode(std::uint16_t half) { return from_bf16(half); }
-};
-
 // --- Encoding
 
 template <unsigned kWidth>

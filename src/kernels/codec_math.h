@@ -67,6 +67,16 @@ PS_HOST_DEVICE float from_bf16(std::uint16_t half) {
   return float_of(static_cast<std::uint32_t>(half) << 16);
 }
 
+struct Fp16 {
+  PS_HOST_DEVICE static std::uint16_t encode(float x) { return to_fp16(x); }
+  PS_HOST_DEVICE static float decode(std::uint16_t half) { return from_fp16(half); }
+};
+
+struct Bf16 {
+  PS_HOST_DEVICE static std::uint16_t encode(float x) { return to_bf16(x); }
+  PS_HOST_DEVICE static float decode(std::uint16_t half) { return from_bf16(half); }
+};
+
 // --- int8
 
 // 127 and 128 times it are finite, and it has 17 significant bits.

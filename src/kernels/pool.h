@@ -28,8 +28,8 @@ struct MaxPool {
 };
 
 struct MaxPoolOps {
-  // y [planes, out_height, out_width], and for each the winner's index within its plane (the first
-  // of equals; a NaN wins). A window that sees padding only gives -infinity and index 0.
+  // y [planes, out_height, out_width], and for each the winner's index within its plane: the first
+  // of equals, be they -infinity; a NaN wins.
   void (*forward)(const MaxPool& pool, const float* x, float* y, std::int32_t* winners);
   // dx [planes, height, width]: each dy added to its winner. dx must not be dy.
   void (*backward)(const MaxPool& pool, const float* dy, const std::int32_t* winners, float* dx);

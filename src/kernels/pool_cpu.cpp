@@ -29,7 +29,12 @@ void compete(WindowRange range,
 void pool_row(const MaxPool& pool, Index row, const float* plane, float* y, std::int32_t* winners) {
   const Index outputs = pool.out_width();
   fill(y, outputs, -__builtin_inff());
-  for (Index i = 0; i < outputs; ++i) winners[i] = 0;
+  const Index first_row = row * pool.stride - pool.padding;
+  const Index first = (first_row < 0 ? 0 : first_row) * pool.width;
+  for (Index i = 0; i < outputs; ++i) {
+    const Index column = i * pool.stride - pool.padding;
+    winners[i] = static_cast<std::int32_t>(first + (column < 0 ? 0 : column));
+  }
   for (Index tap_row = 0; tap_row < pool.kernel; ++tap_row) {
     const Index in_row = row * pool.stride - pool.padding + tap_row;
     if (in_row < 0 || in_row >= pool.height) continue;

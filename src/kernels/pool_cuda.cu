@@ -22,10 +22,8 @@ __device__ __forceinline__ Pixel pixel_at(const Divisor& width,
   return {plane, rows - plane * height.value(), index - rows * width.value()};
 }
 
-// A thread for each output. `all_inside`: windows see no padding, and the first value needs not
-// win.
+// A thread for each output.
 __global__ void max_kernel(MaxPool pool,
-                           bool all_inside,
                            Index count,
                            Divisor out_width,
                            Divisor out_height,
@@ -39,10 +37,12 @@ __global__ void max_kernel(MaxPool pool,
     const Index column = at.column * pool.stride - pool.padding;
     const Index last_row = row + pool.kernel < pool.height ? row + pool.kernel : pool.height;
     const Index last_column = column + pool.kernel < pool.width ? column + pool.kernel : pool.width;
-    Index winner = all_inside ? row * pool.width + column : 0;
-    float best = all_inside ? plane[winner] : -__builtin_inff();
-    for (Index r = row < 0 ? 0 : row; r < last_row; ++r) {
-      for (Index c = column < 0 ? 0 : column; c < last_column; ++c) {
+    const Index first_row = row < 0 ? 0 : row;
+    const Index first_column = column < 0 ? 0 : column;
+    Index winner = first_row * pool.width + first_column;
+    float best = -__builtin_inff();
+    for (Index r = first_row; r < last_row; ++r) {
+      for (Index c = first_column; c < last_column; ++c) {
         const float value = plane[r * pool.width + c];
         const bool wins = value > best || value != value;
         best = wins ? value : best;
@@ -130,9 +130,7 @@ void CudaBackend::max_pool(const MaxPool& pool, const float* x, float* y, std::i
   const Index count = pool.planes * pool.out_height() * pool.out_width();
   if (count == 0) return;
   const DeviceGuard guard = guard_on();
-  const bool all_inside =
-      pool.kernel == 2 && pool.stride == 2 && pool.padding == 0 && pool.padding_end == 0;
-  launch(stream_, grid_over(count), max_kernel, pool, all_inside, count, Divisor(pool.out_width()),
+  launch(stream_, grid_over(count), max_kernel, pool, count, Divisor(pool.out_width()),
          Divisor(pool.out_height()), x, y, winners);
 }
 

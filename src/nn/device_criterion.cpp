@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
+#include <functional>
 #include <type_traits>
+#include <utility>
 
 #include "kernels/aligned_loss_cuda.h"
 #include "kernels/anchor_loss_cuda.h"
@@ -23,17 +24,15 @@ struct Upload {
   kernels::Event copied;
 };
 
-// make(boxes): the kernels, with memory for that many boxes.
-template <class Kernel, class Make>
+// The kernels, with memory for that many boxes.
+using Make = std::function<std::unique_ptr<kernels::DetectionLossCuda>(std::int64_t boxes)>;
+
 class OnDevice final : public DeviceCriterion {
  public:
-  OnDevice(const DetectionHead& head,
-           std::int64_t max_batch,
-           const Make& make,
-           kernels::StreamView stream)
+  OnDevice(const DetectionHead& head, std::int64_t max_batch, Make make, kernels::StreamView stream)
       : classes_(head.classes),
         max_batch_(max_batch),
-        make_(make),
+        make_(std::move(make)),
         stream_(stream),
         uploads_{Upload(stream.device()), Upload(stream.device())},
         device_result_(stream.device(), sizeof(DetectionResult)),
@@ -84,7 +83,7 @@ class OnDevice final : public DeviceCriterion {
     boxes_ = kernels::DeviceBuffer(stream_.device(), bytes);
     for (Upload& upload : uploads_) upload.boxes = kernels::PinnedBuffer(bytes);
     kernel_.reset();  // before there are two of them
-    kernel_.emplace(make_(boxes));
+    kernel_ = make_(boxes);
     max_boxes_ = boxes;
   }
 
@@ -98,16 +97,8 @@ class OnDevice final : public DeviceCriterion {
   kernels::DeviceBuffer boxes_;
   kernels::DeviceBuffer device_result_;
   kernels::PinnedBuffer result_;
-  std::optional<Kernel> kernel_;
+  std::unique_ptr<kernels::DetectionLossCuda> kernel_;
 };
-
-template <class Kernel, class Make>
-std::unique_ptr<DeviceCriterion> criterion_of(const DetectionHead& head,
-                                              std::int64_t max_batch,
-                                              const Make& make,
-                                              kernels::StreamView stream) {
-  return std::make_unique<OnDevice<Kernel, Make>>(head, max_batch, make, stream);
-}
 
 }  // namespace
 
@@ -116,18 +107,18 @@ std::unique_ptr<DeviceCriterion> device_criterion(const DetectionHead& head,
                                                   std::int64_t max_batch,
                                                   kernels::StreamView stream) {
   check_criterion(head, options, max_batch);
-  if (head.anchor_free()) {
-    const auto make = [head, options, max_batch, stream](std::int64_t boxes) {
-      return kernels::AlignedLossCuda(aligned_levels(head, max_batch), aligned_gains(options),
-                                      input_size(head), max_batch, boxes, stream);
-    };
-    return criterion_of<kernels::AlignedLossCuda>(head, max_batch, make, stream);
-  }
-  const auto make = [head, options, max_batch, stream](std::int64_t boxes) {
+  const auto make = [head, options, max_batch,
+                     stream](std::int64_t boxes) -> std::unique_ptr<kernels::DetectionLossCuda> {
+    if (head.anchor_free()) {
+      return std::make_unique<kernels::AlignedLossCuda>(aligned_levels(head, max_batch),
+                                                        aligned_gains(options), input_size(head),
+                                                        max_batch, boxes, stream);
+    }
     const AnchorLevels levels(head, options, max_batch);
-    return kernels::AnchorLossCuda(levels.levels, anchor_gains(options), max_batch, boxes, stream);
+    return std::make_unique<kernels::AnchorLossCuda>(levels.levels, anchor_gains(options),
+                                                     max_batch, boxes, stream);
   };
-  return criterion_of<kernels::AnchorLossCuda>(head, max_batch, make, stream);
+  return std::make_unique<OnDevice>(head, max_batch, make, stream);
 }
 
 }  // namespace ps::nn

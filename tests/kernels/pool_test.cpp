@@ -20,14 +20,14 @@ Pooled reference(const MaxPool& p, const std::vector<float>& x) {
   for (std::int64_t plane = 0; plane < p.planes; ++plane) {
     for (std::int64_t i = 0; i < p.out_height() * p.out_width(); ++i) {
       float best = -INFINITY;
-      std::int64_t winner = 0;
+      std::int64_t winner = -1;
       for (std::int64_t tap = 0; tap < p.kernel * p.kernel; ++tap) {
         const std::int64_t row = i / p.out_width() * p.stride - p.padding + tap / p.kernel;
         const std::int64_t column = i % p.out_width() * p.stride - p.padding + tap % p.kernel;
         if (row < 0 || row >= p.height || column < 0 || column >= p.width) continue;
         const std::int64_t index = row * p.width + column;
         const float value = x[static_cast<std::size_t>(plane * p.height * p.width + index)];
-        if (value > best) {
+        if (winner < 0 || value > best) {
           best = value;
           winner = index;
         }
@@ -54,6 +54,7 @@ TEST_CASE("max_pool: takes the first largest value and sends the gradient there"
       MaxPool{.planes = 1, .height = 13, .width = 10, .kernel = 3, .stride = 3});
   auto x = random_floats(pool.planes * pool.height * pool.width, 1);
   for (float& value : x) value = std::round(value * 4.0F);  // many equal ones
+  for (std::size_t i = x.size() / 2; i < x.size(); ++i) x[i] = -INFINITY;
   const Pooled expected = reference(pool, x);
   Pooled actual{std::vector<float>(expected.y.size(), NAN),
                 std::vector<std::int32_t>(expected.y.size(), -1)};
