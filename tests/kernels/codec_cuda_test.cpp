@@ -87,7 +87,7 @@ TEST_CASE("codec_cuda: the CPU's bytes, residuals and values", "[unit]") {
   }
 }
 
-TEST_CASE("codec_cuda: sizes larger than a grid", "[unit]") {
+TEST_CASE("codec_cuda: sizes larger than a grid", "[unit][large]") {
   const Gpu device;
   if (!device) return;
   const Stream stream(0);
@@ -101,7 +101,7 @@ TEST_CASE("codec_cuda: sizes larger than a grid", "[unit]") {
   require_same_decoding(what, bytes, values, DecodeInto::kSum, 0, stream);
 }
 
-TEST_CASE("codec_cuda: blocks larger than a grid", "[unit]") {
+TEST_CASE("codec_cuda: blocks larger than a grid", "[unit][large]") {
   const Gpu device;
   if (!device) return;
   const Stream stream(0);

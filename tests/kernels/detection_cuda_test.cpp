@@ -1,4 +1,4 @@
-// Decoding and suppression on the (emulated) GPU: what the CPU's kernels say, to the bit.
+// Decoding and suppression on a GPU: what the CPU's kernels say, to the bit.
 #include "kernels/detection_cuda.h"
 
 #include <algorithm>
@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "kernels/distance_math.h"
+#include "kernels/gpu_arrays.h"
 #include "kernels/reference.h"
 #include "support/catch.h"
-#include "support/cuda_host/cuda_host.h"
 
 namespace ps::kernels {
 namespace {
@@ -44,7 +44,8 @@ struct Shape {
 };
 
 void require_decoded(const Shape& shape) {
-  cuda_host::set_devices(1);
+  const Gpu gpu;
+  if (!gpu) return;
   const Stream stream(0);
   const bool anchor_free = shape.anchors == 0;
   const auto sizes = random_floats(2 * shape.anchors, 1, 1, 9);
@@ -169,13 +170,15 @@ TEST_CASE("decode on a GPU: anchor-free heads have the CPU's bits", "[unit]") {
   require_decoded({batch, side.first, side.second, classes, 0});
 }
 
-TEST_CASE("decode on a GPU: an empty batch and more tiles than a grid has blocks", "[unit]") {
+TEST_CASE("decode on a GPU: an empty batch and more tiles than a grid has blocks",
+          "[unit][large]") {
   require_decoded({0, 3, 3, 2, 2});
   require_decoded({1, 362, 363, 1, 1});
 }
 
 TEST_CASE("nms on a GPU: keeps what the CPU keeps", "[unit]") {
-  cuda_host::set_devices(1);
+  const Gpu gpu;
+  if (!gpu) return;
   const Stream stream(0);
   const std::int64_t count = GENERATE(0, 1, 63, 64, 257, 1024, 2503);
   const float spread = GENERATE(60.0F, 3000.0F);  // hardly any or nearly all boxes stay
@@ -184,7 +187,7 @@ TEST_CASE("nms on a GPU: keeps what the CPU keeps", "[unit]") {
     for (const bool agnostic : {false, true}) {
       for (const float threshold : {0.0F, .45F}) {
         const std::uint64_t seed = static_cast<std::uint64_t>(count + most);
-        cuda_host::seed(seed);
+        another_order(seed);
         CAPTURE(count, spread, most, agnostic, threshold, seed);
         REQUIRE(kept_by_gpu(boxes.device(agnostic), threshold, most, stream) ==
                 kept_by_cpu(boxes.host(agnostic), threshold, most));
@@ -194,7 +197,8 @@ TEST_CASE("nms on a GPU: keeps what the CPU keeps", "[unit]") {
 }
 
 TEST_CASE("nms on a GPU: boxes without area or numbers suppress nobody", "[unit]") {
-  cuda_host::set_devices(1);
+  const Gpu gpu;
+  if (!gpu) return;
   const Stream stream(0);
   Boxes boxes(70, 50.0F, stream);
   for (std::size_t i = 0; i < 70; i += 3) boxes.x2[i] = i % 2 == 0 ? boxes.x1[i] : NAN;

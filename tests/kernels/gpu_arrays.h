@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
@@ -31,6 +32,14 @@ class Gpu {
 #endif
   bool there_;
 };
+
+// An emulated GPU's threads and streams run in another order from now on; a real one's do so
+// anyway.
+inline void another_order([[maybe_unused]] std::uint64_t seed) {
+#if defined(PS_CUDA_EMULATED)
+  cuda_host::seed(seed);
+#endif
+}
 
 // A vector's copy on the device, `skipped` bytes behind an address that is aligned to 256.
 template <class T>

@@ -137,7 +137,7 @@ TEMPLATE_TEST_CASE("update_cuda: every rule gives the CPU's bits",
   CHECK(Pair<TestType>(size, shape).require_same(stream));
 }
 
-TEST_CASE("update_cuda: sizes larger than a grid", "[unit]") {
+TEST_CASE("update_cuda: sizes larger than a grid", "[unit][large]") {
   const Gpu device;
   if (!device) return;
   const Stream stream(0);

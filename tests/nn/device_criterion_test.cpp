@@ -1,5 +1,5 @@
-// The detectors' losses on the (emulated) GPU against the CPU's criterion: gradients to the bit,
-// whatever the order of threads.
+// The detectors' losses on a GPU against the CPU's criterion: gradients to the bit, whatever the
+// order of threads.
 #include "nn/device_criterion.h"
 
 #include <cmath>
@@ -12,8 +12,8 @@
 #include "base/random.h"
 #include "kernels/aligned_loss_math.h"
 #include "kernels/bce_math.h"
+#include "kernels/gpu_arrays.h"
 #include "support/catch.h"
-#include "support/cuda_host/cuda_host.h"
 
 namespace ps::nn {
 namespace {
@@ -71,11 +71,6 @@ std::vector<Target> random_targets(std::int64_t count,
   return targets;
 }
 
-struct Device {
-  Device() : stream((cuda_host::set_devices(1), 0)) {}
-  kernels::Stream stream;
-};
-
 // A batch's arrays on the device; `shift` floats into their memory.
 class Arrays {
  public:
@@ -127,9 +122,11 @@ void require_same(const DetectionHead& head,
                   const DetectionLossOptions& options,
                   const std::vector<std::int64_t>& counts) {
   constexpr std::int64_t kBatch = 3;
-  const Device device;
+  const kernels::Gpu gpu;
+  if (!gpu) return;
+  const kernels::Stream stream(0);
   DetectionCriterion host(head, options, kBatch);
-  const auto criterion = device_criterion(head, options, kBatch, device.stream);
+  const auto criterion = device_criterion(head, options, kBatch, stream);
   Random random(static_cast<std::uint64_t>(head.classes));
   for (const std::int64_t count : counts) {
     const std::int64_t batch = count == 1 ? 1 : kBatch;
@@ -140,16 +137,16 @@ void require_same(const DetectionHead& head,
     double total = 0.0;
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
       CAPTURE(count, batch, seed);
-      cuda_host::seed(seed);
-      const Arrays arrays(output, seed == 2 ? 1 : 0, device.stream);
+      kernels::another_order(seed);
+      const Arrays arrays(output, seed == 2 ? 1 : 0, stream);
       criterion->run(arrays.output(), batch, targets, arrays.gradient());
       const DetectionLoss found = criterion->loss();
-      REQUIRE(same_bits(arrays.read_gradient(device.stream), expected));
+      REQUIRE(same_bits(arrays.read_gradient(stream), expected));
       require_close(found, loss, head.anchor_free());
       if (seed > 1) REQUIRE(found.total == total);
       total = found.total;
     }
-    criterion->run(Arrays(output, 0, device.stream).output(), batch, targets, nullptr);
+    criterion->run(Arrays(output, 0, stream).output(), batch, targets, nullptr);
     REQUIRE(criterion->loss().total == total);
   }
 }
@@ -195,7 +192,9 @@ TEST_CASE("device criterion: crowds in one cell, and more boxes than there was m
 TEST_CASE("device criterion: sums over all cells are float64", "[unit]") {
   const bool anchor_free = GENERATE(false, true);
   const DetectionHead head = odd_head(5, anchor_free);
-  const Device device;
+  const kernels::Gpu gpu;
+  if (!gpu) return;
+  const kernels::Stream stream(0);
   Random random(5);
   const std::vector<float> output = random_output(head, 2, random);
   double expected = 0.0;
@@ -220,42 +219,49 @@ TEST_CASE("device criterion: sums over all cells are float64", "[unit]") {
       logits += channels * plane;
     }
   }
-  const auto criterion = device_criterion(head, default_loss_options(head), 2, device.stream);
-  criterion->run(Arrays(output, 0, device.stream).output(), 2, {}, nullptr);
+  const auto criterion = device_criterion(head, default_loss_options(head), 2, stream);
+  criterion->run(Arrays(output, 0, stream).output(), 2, {}, nullptr);
   const DetectionLoss loss = criterion->loss();
   REQUIRE((anchor_free ? loss.category : loss.objectness) == Approx(expected).epsilon(1e-12));
 }
 
 TEST_CASE("device criterion: an output that is not finite makes the loss so", "[unit]") {
   const DetectionHead head = odd_head(2, GENERATE(false, true));
-  const Device device;
+  const kernels::Gpu gpu;
+  if (!gpu) return;
+  const kernels::Stream stream(0);
   const std::vector<float> output(static_cast<std::size_t>(head.size()), NAN);
-  const auto criterion = device_criterion(head, default_loss_options(head), 1, device.stream);
+  const auto criterion = device_criterion(head, default_loss_options(head), 1, stream);
   const std::vector<Target> targets{{0, 1, .4F, .5F, .5F, .6F}};
-  criterion->run(Arrays(output, 0, device.stream).output(), 1, targets, nullptr);
+  criterion->run(Arrays(output, 0, stream).output(), 1, targets, nullptr);
   REQUIRE(std::isnan(criterion->loss().total));
 }
 
 TEST_CASE("device criterion: refuses what the CPU's refuses", "[unit]") {
   const DetectionHead head = odd_head(2, GENERATE(false, true));
-  const Device device;
-  REQUIRE_THROWS_AS(device_criterion(head, default_loss_options(head), 0, device.stream), Error);
-  const auto criterion = device_criterion(head, default_loss_options(head), 1, device.stream);
+  const kernels::Gpu gpu;
+  if (!gpu) return;
+  const kernels::Stream stream(0);
+  REQUIRE_THROWS_AS(device_criterion(head, default_loss_options(head), 0, stream), Error);
+  const auto criterion = device_criterion(head, default_loss_options(head), 1, stream);
   const std::vector<float> output(static_cast<std::size_t>(head.size()));
-  const Arrays arrays(output, 0, device.stream);
+  const Arrays arrays(output, 0, stream);
   const std::vector<Target> wrong{{0, 2, .5F, .5F, .1F, .1F}};
   REQUIRE_THROWS_AS(criterion->run(arrays.output(), 1, wrong, nullptr), Error);
   REQUIRE_THROWS_AS(criterion->run(arrays.output(), 2, {}, nullptr), Error);
 }
 
+#if defined(PS_CUDA_EMULATED)
 TEST_CASE("device criterion: a step neither allocates nor waits", "[unit]") {
   const DetectionHead head = odd_head(2, GENERATE(false, true));
-  const Device device;
+  const kernels::Gpu gpu;
+  if (!gpu) return;
+  const kernels::Stream stream(0);
   Random random(3);
   const std::vector<float> output = random_output(head, 2, random);
   const std::vector<Target> targets = random_targets(20, 2, 2, random);
-  const auto criterion = device_criterion(head, default_loss_options(head), 2, device.stream);
-  const Arrays arrays(output, 0, device.stream);
+  const auto criterion = device_criterion(head, default_loss_options(head), 2, stream);
+  const Arrays arrays(output, 0, stream);
   const cuda_host::Counters before = cuda_host::counters();
   criterion->run(arrays.output(), 2, targets, arrays.gradient());
   criterion->run(arrays.output(), 2, targets, arrays.gradient());
@@ -265,5 +271,6 @@ TEST_CASE("device criterion: a step neither allocates nor waits", "[unit]") {
   REQUIRE(after.device_waits == before.device_waits);
   REQUIRE(after.launches - before.launches <= 2 * 7);
 }
+#endif
 
 }  // namespace ps::nn
