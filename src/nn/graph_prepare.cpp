@@ -177,6 +177,9 @@ void Graph::Impl::cut_segments() {
 
 void Graph::Impl::prepare(std::int64_t max_batch, const Placement& placement) {
   check_placement(max_batch, placement);
+  lanes_.clear();  // of a call that failed: no memory, say
+  output_on_host_.clear();
+  segments_.clear();
   stages_.clear();
   split_ = !placement.ends.empty();
   std::span<const Device> devices = placement.devices;
