@@ -30,6 +30,7 @@ constexpr std::uint32_t kWorkers = 3;
 constexpr std::array<std::int64_t, kWorkers> kBatches{64, 48, 17};
 constexpr std::uint32_t kRounds = 50;
 constexpr int kClasses = 4;
+constexpr std::uint64_t kSeed = 7;  // of the initial weights
 
 ps::nn::Graph build_network() {
   ps::nn::Graph graph({.channels = 2, .height = 8, .width = 8});
@@ -97,15 +98,17 @@ ps::ModelOptions options_of(const Settings& settings) {
 
 class Recorder {
  public:
-  Recorder(const Settings& settings, const ps::Model& model, std::uint32_t rank) : model_(model) {
+  Recorder(const Settings& settings,
+           const ps::nn::Graph& network,
+           const ps::Model& model,
+           std::uint32_t rank)
+      : model_(model) {
     const std::string& folder = settings.record;
     if (folder.empty()) return;
     file_.exceptions(std::ios::failbit | std::ios::badbit);
     if (rank == 0) {
       write_table(settings);
-      file_.open(folder + "/initial.f32", std::ios::binary);
-      for (const ps::Parameter& parameter : model.parameters()) write(parameter.weights());
-      file_.close();
+      write_initial(folder, network);
     }
     file_.open(folder + "/rank" + std::to_string(rank) + ".f32", std::ios::binary);
   }
@@ -130,6 +133,16 @@ class Recorder {
     }
     file_.close();
   }
+  // Not the weights after start(): with a backup worker a round may be over by then.
+  void write_initial(const std::string& folder, const ps::nn::Graph& network) {
+    file_.open(folder + "/initial.f32", std::ios::binary);
+    for (const ps::nn::Parameter& what : network.parameters()) {
+      std::vector<float> values(static_cast<std::size_t>(what.size()));
+      ps::nn::initialize(what, kSeed, values);
+      write(values);
+    }
+    file_.close();
+  }
   void write(std::span<const float> values) {
     const auto bytes = std::as_bytes(values);
     file_.write(reinterpret_cast<const char*>(bytes.data()),
@@ -151,13 +164,13 @@ void work(ps::Session& session, const Settings& settings) {
     const ps::nn::Parameter& what = graph.parameters()[i];
     const ps::Parameter added = model.add(
         what.name, what.shape,
-        [&](std::span<float> values) { ps::nn::initialize(what, 7, values); }, what.kind);
+        [&](std::span<float> values) { ps::nn::initialize(what, kSeed, values); }, what.kind);
     graph.bind(i, added.weights(), added.gradients());
   }
   const std::int64_t batch = kBatches[rank];
   graph.prepare(batch);
   model.start();
-  Recorder recorder(settings, model, rank);
+  Recorder recorder(settings, graph, model, rank);
   std::vector<float> images(static_cast<std::size_t>(batch * 2 * 8 * 8));
   std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
   std::mt19937 delays(std::random_device{}());
