@@ -181,6 +181,12 @@ std::span<const float> Graph::Impl::output() {
   return {output_on_host_.as<float>(), count};
 }
 
+std::optional<Graph::Impl::DeviceOutput> Graph::Impl::device_output() const {
+  if (!twins_) return std::nullopt;
+  const auto count = static_cast<std::size_t>(output_floats());
+  return DeviceOutput{{memory(plan_.nodes.back().value), count}, *backend_->queue()};
+}
+
 void Graph::Impl::check_labels(std::span<const float> images,
                                std::span<const std::int32_t> labels) const {
   const std::int64_t batch = std::ssize(images) / nodes_.front().shape.size();

@@ -25,6 +25,7 @@
 
 namespace ps::nn {
 
+class BoxFinder;
 class DetectionCriterion;
 struct DetectionLoss;
 struct Target;
@@ -129,6 +130,7 @@ class Graph {
   void backward(std::span<const float> output_gradient, const GradientReady& ready);
 
  private:
+  friend class BoxFinder;  // which reads the output where it is
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
