@@ -53,6 +53,7 @@ Inference::Inference(std::vector<Network*> networks, ps::nn::NmsOptions options,
 std::span<const std::vector<ps::nn::Detection>> Inference::run(std::span<const float> images,
                                                                std::int64_t n,
                                                                ps::vision::ImageSize size) {
+  if (networks_.size() == 1 && views_.size() == 1) return find(images, size);
   const auto start = Clock::now();
   candidates_.resize(static_cast<std::size_t>(n));
   boxes_.resize(static_cast<std::size_t>(n));
@@ -68,6 +69,26 @@ std::span<const std::vector<ps::nn::Detection>> Inference::run(std::span<const f
   }
   nms_seconds_ += seconds_since(middle);
   return boxes_;
+}
+
+std::span<const std::vector<ps::nn::Detection>> Inference::find(std::span<const float> images,
+                                                                ps::vision::ImageSize size) {
+  const auto start = Clock::now();
+  ps::nn::Detector& detector = networks_.front()->at(size);
+  finder_ =
+      &finders_.try_emplace(&detector, detector.graph(), detector.head(), options_).first->second;
+  finder_->forward(images);
+  network_seconds_ += seconds_since(start);
+  const auto middle = Clock::now();
+  const auto boxes = finder_->boxes();
+  nms_seconds_ += seconds_since(middle);
+  return boxes;
+}
+
+ps::nn::DetectionLoss Inference::loss(ps::nn::DetectionCriterion& criterion,
+                                      std::span<const ps::nn::Target> targets) {
+  if (finder_ != nullptr) return finder_->loss(criterion, targets);
+  return criterion.run(output_, std::ssize(boxes_), targets, {});
 }
 
 void Inference::pass(Network& network,

@@ -84,7 +84,7 @@ class Slice {
 
  private:
   void add_loss(const ps::vision::DetectionBatch& batch, std::int64_t n) {
-    const ps::nn::DetectionLoss loss = criterion_->run(inference_.output(), n, batch.targets, {});
+    const ps::nn::DetectionLoss loss = inference_.loss(*criterion_, batch.targets);
     const std::array<double, 3> parts =
         weighted_parts(loss, *options_.loss, network_.at(options_.size).head());
     for (std::size_t i = 0; i < parts.size(); ++i) losses_[i] += parts[i] * static_cast<double>(n);

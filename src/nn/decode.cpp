@@ -1,12 +1,11 @@
-#include "kernels/decode.h"
+#include "nn/decode.h"
 
 #include <string>
-#include <vector>
 
 #include <ps/nn/detection.h>
 
+#include "kernels/decode.h"
 #include "nn/check.h"
-#include "nn/criterion.h"
 
 namespace ps::nn {
 
@@ -27,20 +26,14 @@ void decode(const DetectionHead& head,
               ", expected batch * head.size() = " + std::to_string(expected_output) +
               " and batch * candidates * row_floats = " + std::to_string(expected_rows));
   const kernels::DecodeOps& ops = kernels::decode(kernels::best_isa());
-  std::int64_t offset = 0;
-  std::int64_t first_row = 0;
-  for (std::size_t i = 0; i < head.levels.size(); ++i) {
-    const HeadLevel& from = head.levels[i];
-    kernels::GridLevel level = grid_level(head, i, batch);
-    const kernels::DecodedRows to{.first = rows.data() + first_row * row_floats,
-                                  .sample_floats = sample_floats};
-    const std::vector<float> anchors = anchors_in_cells(from);
-    level.anchor_sizes = anchors.data();
-    const auto decode_level = head.anchor_free() ? ops.distances : ops.anchors;
-    decode_level(level, from.stride, output.data() + offset, to);
-    offset += head.channels(from) * from.cells();
-    first_row += from.cells() * (head.anchor_free() ? 1 : level.anchors);
-  }
+  const auto decode_level = head.anchor_free() ? ops.distances : ops.anchors;
+  for_decoded_levels(head, batch,
+                     [&](const kernels::GridLevel& level, std::int64_t stride, std::int64_t offset,
+                         std::int64_t first_row) {
+                       decode_level(level, stride, output.data() + offset,
+                                    {.first = rows.data() + first_row * row_floats,
+                                     .sample_floats = sample_floats});
+                     });
 }
 
 }  // namespace ps::nn

@@ -85,6 +85,11 @@ std::span<const float> Graph::Impl::output() {
   return {host, static_cast<std::size_t>(batch_ * sample)};
 }
 
+std::optional<Graph::Impl::DeviceOutput> Graph::Impl::device_output() const {
+  if (!on_device() || active_ != 1) return std::nullopt;
+  return DeviceOutput{lanes_.front()->output(), *lanes_.front()->last_backend().queue()};
+}
+
 // --- losses
 
 void Graph::Impl::check_labels(std::span<const float> images,

@@ -34,6 +34,12 @@ class Graph::Impl {
   // Enqueues the pass. output() is then what it has computed, in the host's memory.
   void forward(std::span<const float> images, bool training);
   std::span<const float> output();
+  // The same where it is, until the next pass; none unless one GPU has it.
+  struct DeviceOutput {
+    std::span<const float> values;
+    kernels::StreamView stream;
+  };
+  [[nodiscard]] std::optional<DeviceOutput> device_output() const;
   [[nodiscard]] std::int64_t batch() const noexcept { return batch_; }
   void check_labels(std::span<const float> images, std::span<const std::int32_t> labels) const;
   // Of the last forward pass; with a gradient, it becomes the output's. Enqueued, too.

@@ -1,9 +1,9 @@
+#include "nn/suppress.h"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <string>
-
-#include <ps/nn/detection.h>
 
 #include "kernels/nms.h"
 #include "nn/check.h"
@@ -12,22 +12,6 @@ namespace ps::nn {
 namespace {
 
 constexpr const char* kWho = "suppress";
-
-void check_options(const NmsOptions& options, std::int64_t classes) {
-  // Scores are compared as the bits of numbers that are not negative.
-  require(options.confidence >= 0.0F && options.confidence <= 1.0F, kWho,
-          "confidence is " + std::to_string(options.confidence) + ", expected 0 to 1");
-  require(options.iou >= 0.0F && options.iou <= 1.0F, kWho,
-          "iou is " + std::to_string(options.iou) + ", expected 0 to 1");
-  require(options.max_detections >= 0 && options.max_candidates >= 0, kWho,
-          "max_detections and max_candidates are " + std::to_string(options.max_detections) +
-              " and " + std::to_string(options.max_candidates) + ", expected at least 0");
-  for (const std::int32_t category : options.classes) {
-    require(
-        category >= 0 && category < classes, kWho,
-        "classes names " + std::to_string(category) + ", but there are " + std::to_string(classes));
-  }
-}
 
 // A row and one of its classes.
 struct Candidate {
@@ -125,13 +109,29 @@ class Candidates {
 
 }  // namespace
 
+void check_nms_options(const NmsOptions& options, std::int64_t classes) {
+  // Scores are compared as the bits of numbers that are not negative.
+  require(options.confidence >= 0.0F && options.confidence <= 1.0F, kWho,
+          "confidence is " + std::to_string(options.confidence) + ", expected 0 to 1");
+  require(options.iou >= 0.0F && options.iou <= 1.0F, kWho,
+          "iou is " + std::to_string(options.iou) + ", expected 0 to 1");
+  require(options.max_detections >= 0 && options.max_candidates >= 0, kWho,
+          "max_detections and max_candidates are " + std::to_string(options.max_detections) +
+              " and " + std::to_string(options.max_candidates) + ", expected at least 0");
+  for (const std::int32_t category : options.classes) {
+    require(
+        category >= 0 && category < classes, kWho,
+        "classes names " + std::to_string(category) + ", but there are " + std::to_string(classes));
+  }
+}
+
 std::vector<Detection> suppress(std::span<const float> rows,
                                 std::int64_t classes,
                                 bool has_objectness,
                                 const NmsOptions& options) {
   require(classes >= 1, kWho,
           "there are " + std::to_string(classes) + " classes, expected at least 1");
-  check_options(options, classes);
+  check_nms_options(options, classes);
   const auto row_floats = static_cast<std::size_t>(classes + (has_objectness ? 5 : 4));
   require(rows.size() % row_floats == 0, kWho,
           "rows has " + std::to_string(rows.size()) + " floats, expected a multiple of " +

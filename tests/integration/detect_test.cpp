@@ -231,9 +231,11 @@ TEST_CASE("detect: twenty steps on a GPU give the CPU's losses and weights", "[i
     REQUIRE(std::getline(gpu_rows, right));
     std::istringstream a(left);
     std::istringstream b(right);
-    for (int column = 0; column < 4; ++column) {  // epoch, box, obj, cls
+    // epoch, box, obj, cls; four scores, not compared; the same losses of the validation
+    for (int column = 0; column < 11; ++column) {
       std::getline(a, left, ',');
       std::getline(b, right, ',');
+      if (column >= 4 && column < 8) continue;
       INFO("epoch " << epoch << " column " << column);
       CHECK(std::stod(left) == Approx(std::stod(right)).epsilon(1e-4));
     }

@@ -6,8 +6,10 @@
 #include <cstring>
 #include <vector>
 
+#include "base/random.h"
 #include "kernels/distance_math.h"
 #include "kernels/gpu_arrays.h"
+#include "kernels/nms.h"
 #include "kernels/reference.h"
 #include "support/catch.h"
 
@@ -79,20 +81,18 @@ void require_decoded(const Shape& shape) {
   REQUIRE(same_bits(on_host(rows.as<float>(), expected.size(), stream), expected));
 }
 
-// Boxes on both sides.
+// Of one image.
 struct Boxes {
-  Boxes(std::int64_t count, float spread, StreamView stream)
-      : x1(random_floats(count, 1, 0, spread)),
-        y1(random_floats(count, 2, 0, spread)),
-        x2(random_floats(count, 3, 5, 40)),
-        y2(random_floats(count, 4, 5, 40)) {
+  Boxes(std::int64_t count, float spread, std::uint64_t seed)
+      : x1(random_floats(count, seed, 0, spread)),
+        y1(random_floats(count, seed + 1, 0, spread)),
+        x2(random_floats(count, seed + 2, 5, 40)),
+        y2(random_floats(count, seed + 3, 5, 40)) {
     for (std::size_t i = 0; i < x1.size(); ++i) {
       x2[i] += x1[i];
       y2[i] += y1[i];
       categories.push_back(static_cast<std::int32_t>(i % 3));
     }
-    for (const auto* corner : {&x1, &y1, &x2, &y2}) copies.push_back(on_device(*corner, stream));
-    copies.push_back(on_device(categories, stream));
   }
 
   [[nodiscard]] CornerBoxes host(bool agnostic) const {
@@ -103,13 +103,9 @@ struct Boxes {
             .y2 = y2.data(),
             .categories = agnostic ? nullptr : categories.data()};
   }
-  [[nodiscard]] CornerBoxes device(bool agnostic) const {
-    return {.count = static_cast<std::int64_t>(x1.size()),
-            .x1 = copies[0].as<float>(),
-            .y1 = copies[1].as<float>(),
-            .x2 = copies[2].as<float>(),
-            .y2 = copies[3].as<float>(),
-            .categories = agnostic ? nullptr : copies[4].as<std::int32_t>()};
+  // Scores say which one it is.
+  [[nodiscard]] ScoredBox scored(std::size_t i) const {
+    return {{x1[i], y1[i], x2[i], y2[i]}, static_cast<float>(i), categories[i]};
   }
 
   std::vector<float> x1;
@@ -117,7 +113,6 @@ struct Boxes {
   std::vector<float> x2;
   std::vector<float> y2;
   std::vector<std::int32_t> categories;
-  std::vector<DeviceBuffer> copies;
 };
 
 std::vector<std::int32_t> kept_by_cpu(const CornerBoxes& boxes,
@@ -131,22 +126,77 @@ std::vector<std::int32_t> kept_by_cpu(const CornerBoxes& boxes,
   return kept;
 }
 
-std::vector<std::int32_t> kept_by_gpu(const CornerBoxes& boxes,
-                                      float threshold,
-                                      std::int64_t most,
-                                      StreamView stream) {
-  const auto room = static_cast<std::size_t>(std::min(boxes.count, most));
-  const DeviceBuffer kept(0, room * sizeof(std::int32_t));
-  const DeviceBuffer count = on_device(std::vector<std::int64_t>{-1}, stream);
-  const std::vector<char> poison(static_cast<std::size_t>(nms_cuda_workspace(boxes.count, most)),
+// By image.
+std::vector<std::vector<std::int32_t>> kept_by_gpu(const std::vector<Boxes>& images,
+                                                   bool agnostic,
+                                                   float threshold,
+                                                   std::int64_t most,
+                                                   StreamView stream) {
+  std::int64_t room = 0;
+  std::vector<std::int32_t> counts;
+  for (const Boxes& each : images) {
+    counts.push_back(static_cast<std::int32_t>(each.x1.size()));
+    room = std::max(room, std::ssize(each.x1));
+  }
+  const std::int64_t kept_room = std::min(room, most);
+  std::vector<ScoredBox> boxes(images.size() * static_cast<std::size_t>(room));
+  for (std::size_t n = 0; n < images.size(); ++n) {
+    for (std::size_t i = 0; i < images[n].x1.size(); ++i) {
+      boxes[n * static_cast<std::size_t>(room) + i] = images[n].scored(i);
+    }
+  }
+  const std::int64_t count = std::ssize(images);
+  const DeviceBuffer from = on_device(boxes, stream);
+  const DeviceBuffer from_counts = on_device(counts, stream);
+  const DeviceBuffer kept(0, static_cast<std::size_t>(count * kept_room) * sizeof(ScoredBox));
+  const DeviceBuffer kept_counts = on_device(std::vector<std::int32_t>(images.size(), -1), stream);
+  const std::vector<char> poison(static_cast<std::size_t>(nms_cuda_workspace(count, kept_room)),
                                  '\xFF');
   const DeviceBuffer workspace = on_device(poison, stream);
-  nms_cuda(boxes, threshold, most, kept.as<std::int32_t>(), count.as<std::int64_t>(),
-           workspace.data(), stream);
-  const std::int64_t found = on_host(count.as<std::int64_t>(), 1, stream)[0];
-  REQUIRE(found >= 0);
-  REQUIRE(static_cast<std::size_t>(found) <= room);
-  return on_host(kept.as<std::int32_t>(), static_cast<std::size_t>(found), stream);
+  nms_cuda({.boxes = {room, from.as<ScoredBox>(), from_counts.as<std::int32_t>()},
+            .threshold = threshold,
+            .agnostic = agnostic ? 1 : 0,
+            .kept = {kept_room, kept.as<ScoredBox>(), kept_counts.as<std::int32_t>()},
+            .workspace = workspace.data()},
+           count, room, stream);
+  const auto found = on_host(kept_counts.as<std::int32_t>(), images.size(), stream);
+  std::vector<std::vector<std::int32_t>> result(images.size());
+  for (std::size_t n = 0; n < images.size(); ++n) {
+    REQUIRE(found[n] >= 0);
+    REQUIRE(found[n] <= kept_room);
+    const auto of_image = on_host(kept.as<ScoredBox>() + static_cast<std::int64_t>(n) * kept_room,
+                                  static_cast<std::size_t>(found[n]), stream);
+    for (const ScoredBox& each : of_image) {
+      result[n].push_back(static_cast<std::int32_t>(each.score));
+      REQUIRE(each.category == images[n].categories[static_cast<std::size_t>(each.score)]);
+    }
+  }
+  return result;
+}
+
+// Lists of these lengths, in one memory; the rest of it must not matter.
+void require_sorted(const std::vector<std::int32_t>& counts, std::int64_t room, StreamView stream) {
+  Random random(static_cast<std::uint64_t>(room));
+  const auto size = static_cast<std::size_t>(room);
+  std::vector<std::uint64_t> keys(counts.size() * size);
+  for (std::uint64_t& key : keys) key = random.next_u64() >> 3U;
+  const DeviceBuffer there = on_device(keys, stream);
+  const DeviceBuffer there_counts = on_device(counts, stream);
+  std::int64_t most = 0;
+  for (const std::int32_t count : counts) {
+    if (count <= room) most = std::max<std::int64_t>(most, count);
+  }
+  sort_cuda(
+      {.room = room, .keys = there.as<std::uint64_t>(), .counts = there_counts.as<std::int32_t>()},
+      std::ssize(counts), most, stream);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const auto count = static_cast<std::size_t>(counts[i]);
+    if (count > size) continue;
+    const auto first = keys.begin() + static_cast<std::ptrdiff_t>(i * size);
+    std::vector<std::uint64_t> expected(first, first + counts[i]);
+    std::sort(expected.begin(), expected.end());
+    REQUIRE(on_host(there.as<std::uint64_t>() + i * size, count, stream) == expected);
+  }
 }
 
 }  // namespace
@@ -176,21 +226,24 @@ TEST_CASE("decode on a GPU: an empty batch and more tiles than a grid has blocks
   require_decoded({1, 362, 363, 1, 1});
 }
 
-TEST_CASE("nms on a GPU: keeps what the CPU keeps", "[unit]") {
+TEST_CASE("nms on a GPU: keeps what the CPU keeps, of each image", "[unit]") {
   const Gpu gpu;
   if (!gpu) return;
   const Stream stream(0);
   const std::int64_t count = GENERATE(0, 1, 63, 64, 257, 1024, 2503);
   const float spread = GENERATE(60.0F, 3000.0F);  // hardly any or nearly all boxes stay
-  const Boxes boxes(count, spread, stream);
+  const std::vector<Boxes> images{Boxes(count / 3, spread, 10), Boxes(count, spread, 1),
+                                  Boxes(0, spread, 1)};
   for (const std::int64_t most : {0, 1, 100, 700, 100000}) {
     for (const bool agnostic : {false, true}) {
       for (const float threshold : {0.0F, .45F}) {
         const std::uint64_t seed = static_cast<std::uint64_t>(count + most);
         another_order(seed);
         CAPTURE(count, spread, most, agnostic, threshold, seed);
-        REQUIRE(kept_by_gpu(boxes.device(agnostic), threshold, most, stream) ==
-                kept_by_cpu(boxes.host(agnostic), threshold, most));
+        const auto kept = kept_by_gpu(images, agnostic, threshold, most, stream);
+        for (std::size_t i = 0; i < images.size(); ++i) {
+          REQUIRE(kept[i] == kept_by_cpu(images[i].host(agnostic), threshold, most));
+        }
       }
     }
   }
@@ -200,11 +253,18 @@ TEST_CASE("nms on a GPU: boxes without area or numbers suppress nobody", "[unit]
   const Gpu gpu;
   if (!gpu) return;
   const Stream stream(0);
-  Boxes boxes(70, 50.0F, stream);
+  Boxes boxes(70, 50.0F, 1);
   for (std::size_t i = 0; i < 70; i += 3) boxes.x2[i] = i % 2 == 0 ? boxes.x1[i] : NAN;
-  boxes.copies[2] = on_device(boxes.x2, stream);
-  REQUIRE(kept_by_gpu(boxes.device(true), .1F, 70, stream) ==
-          kept_by_cpu(boxes.host(true), .1F, 70));
+  REQUIRE(kept_by_gpu({boxes}, true, .1F, 70, stream)[0] == kept_by_cpu(boxes.host(true), .1F, 70));
+}
+
+TEST_CASE("sort on a GPU: lists of any lengths, but for overfull ones", "[unit]") {
+  const Gpu gpu;
+  if (!gpu) return;
+  const Stream stream(0);
+  require_sorted({0, 1, 2, 1000, 2048}, 2048, stream);
+  require_sorted({0, 16384, 2049, 3, 4097, 8192, 16385}, 16384, stream);
+  require_sorted({0, 0}, 2048, stream);
 }
 
 }  // namespace ps::kernels

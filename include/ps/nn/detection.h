@@ -88,7 +88,8 @@ class DetectionCriterion {
                     std::span<float> gradient);
 
  private:
-  friend class Graph;  // which takes the same loss on its own device
+  friend class Graph;      // which takes the same loss on its own device,
+  friend class BoxFinder;  // as does this
   [[nodiscard]] const CriterionSpec& spec() const noexcept;
 
   class Impl;

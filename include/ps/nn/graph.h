@@ -26,6 +26,7 @@
 
 namespace ps::nn {
 
+class BoxFinder;
 class DetectionCriterion;
 struct DetectionLoss;
 struct Target;
@@ -131,6 +132,7 @@ class Graph {
   void backward(std::span<const float> output_gradient, const GradientReady& ready);
 
  private:
+  friend class BoxFinder;  // which reads the output where it is
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
