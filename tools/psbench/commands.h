@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <functional>
 
 namespace psbench {
@@ -11,8 +12,19 @@ struct Command {
   std::function<int()> run;  // with the options as parsed; returns the exit code
 };
 
+Command codec_command(CLI::App& app);
 Command layers_command(CLI::App& app);
+Command pushpull_command(CLI::App& app);
 Command roofline_command(CLI::App& app);
 Command step_command(CLI::App& app);
+Command update_command(CLI::App& app);
+
+// What the commands that move bytes have in common.
+struct SizeOptions {
+  std::size_t bytes;
+  double seconds;
+  bool json = false;
+};
+void declare(CLI::App& command, SizeOptions& options, const char* what_bytes_are);
 
 }  // namespace psbench
