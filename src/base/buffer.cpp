@@ -27,7 +27,7 @@ Memory Arena::allocate(std::size_t bytes) {
   if (bytes == 0) return {};
   if (block_.size() - used_ < bytes) {
     const std::size_t usual = std::clamp(2 * block_.size(), kFirstBlock, kLargestBlock);
-    block_ = Memory::allocate(std::max(bytes, usual));
+    block_ = source_(std::max(bytes, usual));
     used_ = 0;
   }
   const Memory result = block_.slice(used_, bytes);

@@ -38,7 +38,6 @@ class ZmqTransport final : public Transport {
   SendResult send(Link link, const Frames& frames) override;
   bool receive(Link& from, Frames& frames) override;
   [[nodiscard]] int fd() const noexcept override;
-  Memory region(std::size_t bytes) override { return Memory::allocate(bytes); }
   [[nodiscard]] bool needs_checksum() const noexcept override;
 
   // How many messages were dropped because they were not two frames within the limits, or their

@@ -21,6 +21,8 @@ class Fabric {
   Fabric& operator=(const Fabric&) = delete;
 
   [[nodiscard]] net::TransportKind kind() const { return options_.kind; }
+  // For what is sent.
+  [[nodiscard]] AllocateMemory memory() const { return net::memory_of(options_.kind); }
   // On the thread that will own it.
   [[nodiscard]] std::unique_ptr<net::Transport> make_transport() const;
   // What a node called `name` binds.

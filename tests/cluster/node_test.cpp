@@ -29,7 +29,6 @@ class FakeTransport final : public net::Transport {
     return true;
   }
   [[nodiscard]] int fd() const noexcept override { return -1; }
-  Memory region(std::size_t bytes) override { return Memory::allocate(bytes); }
   [[nodiscard]] bool needs_checksum() const noexcept override { return true; }
 
   int room = 1000;

@@ -46,7 +46,6 @@ class TapTransport final : public net::Transport {
   }
   bool receive(net::Link& from, net::Frames& frames) override;
   [[nodiscard]] int fd() const noexcept override { return inner_->fd(); }
-  Memory region(std::size_t bytes) override { return inner_->region(bytes); }
   [[nodiscard]] bool needs_checksum() const noexcept override { return inner_->needs_checksum(); }
 
  private:
