@@ -39,7 +39,7 @@ class ShmTransport final : public Transport {
   SendResult send(Link link, const Frames& frames) override;
   bool receive(Link& from, Frames& frames) override;
   [[nodiscard]] int fd() const noexcept override { return epoll_fd_; }
-  [[nodiscard]] bool needs_checksum() const noexcept override { return false; }
+  [[nodiscard]] bool needs_checksum(Link /*link*/) const noexcept override { return false; }
 
   // How many links were cut because their peer broke the rules.
   [[nodiscard]] std::uint64_t links_cut() const noexcept {

@@ -12,7 +12,7 @@ namespace ps {
 
 class Fabric {
  public:
-  // `kind` kAuto is inproc for a job in one process and ipc otherwise. Makes a private directory
+  // `kind` kAuto is inproc for a job in one process and shm otherwise. Makes a private directory
   // for sockets if it needs one and none is configured; the destructor removes that. Throws
   // Error(kUnavailable).
   Fabric(const ops::TransportConfig& config, bool one_process);
