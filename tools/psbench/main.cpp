@@ -53,9 +53,10 @@ int main(int argc, char** argv) {
   CLI::App app("Measures ps on this machine, beside the machine's own limits in the same run.");
   app.require_subcommand(1);
   app.footer(psbench::kFooter);
-  const std::array commands{psbench::pushpull_command(app), psbench::update_command(app),
-                            psbench::codec_command(app),    psbench::layers_command(app),
-                            psbench::step_command(app),     psbench::roofline_command(app)};
+  const std::array commands{psbench::pushpull_command(app),     psbench::update_command(app),
+                            psbench::codec_command(app),        psbench::layers_command(app),
+                            psbench::step_command(app),         psbench::roofline_command(app),
+                            psbench::sync_vs_async_command(app)};
   CLI11_PARSE(app, argc, argv);
   try {
     for (const psbench::Command& command : commands) {
