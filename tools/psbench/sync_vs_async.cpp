@@ -1,10 +1,13 @@
 // Which of sync and async training is sooner at a held-out quality, where workers straggle.
 #include <cstdio>
+#include <fstream>
 #include <memory>
+#include <stdexcept>
 
 #include "commands.h"
 #include "timing.h"
 #include "versus/compare.h"
+#include "versus/page.h"
 #include "versus/statistics.h"
 #include "versus/straggler.h"
 
@@ -61,12 +64,30 @@ int run(const VersusOptions& chosen) {
             {"target", o.target},       {"step_ms", o.step_ms},     {"batch", o.batch},
             {"seeds", o.seeds}};
   for (const Cell& cell : comparison.cells) line["cells"].push_back(summary(cell));
+  for (const Finding& finding : findings(o, comparison)) {
+    std::printf("%s%s\n", finding.straggler.empty() ? "" : (finding.straggler + ": ").c_str(),
+                finding.text.c_str());
+    line["verdicts"].push_back({{"straggler", finding.straggler}, {"text", finding.text}});
+  }
+  for (const Tuning& tuning : comparison.tunings) {
+    line["tuned"].push_back(
+        {{"arm", tuning.arm}, {"best", tuning.best}, {"trials", tuning.tried.size()}});
+  }
+  if (!o.page.empty()) {
+    std::ofstream file(o.page);
+    file << page(o, comparison);
+    if (!file.flush()) throw std::runtime_error("cannot write " + o.page);
+  }
   // The score is of async where it should shine: the last straggler that was asked for.
   Score score{.unit = "samples/s"};
   const std::string& straggler = o.stragglers.back();
   if (const Cell* async = comparison.find("asp", straggler)) {
     score.goodput = median_of(async->rates());
     score.limit = async->theory;
+    const Cell* sync = comparison.find("bsp", straggler);
+    const double rate = sync == nullptr ? 0.0 : median_of(sync->rates());
+    if (rate > 0.0) line["async_over_sync"] = score.goodput / rate;
+    if (rate > 0.0) line["async_over_sync_theory"] = async->theory / sync->theory;
   }
   if (o.json) print_json(score, line);
   return 0;

@@ -25,7 +25,6 @@ struct VersusOptions {
   std::string data = "/usr/share/datasets/fashion-mnist";
   std::vector<std::string> arms;
   std::vector<std::string> stragglers{"none", "exponential", "lognormal", "permanent", "burst"};
-  bool delays = true;
   std::string save;  // where everything measured goes after each run; nowhere if empty
   std::string draw;  // such a file, to report on instead of measuring
   std::string page;  // where the report goes; none if empty
@@ -59,25 +58,14 @@ struct Cell {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Cell, arm, straggler, theory, runs)
 
-// Samples to the target where every gradient is `delay` updates old.
-struct DelayResult {
-  std::uint32_t delay = 0;
-  bool varies = false;  // uniform in [0, 2 delay]
-  Trial best;
-  bool reached = false;
-  double samples = 0.0;
-};
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DelayResult, delay, varies, best, reached, samples)
-
 struct Comparison {
   std::vector<Tuning> tunings;
   std::vector<Cell> cells;  // stragglers outside, arms inside
-  std::vector<DelayResult> delays;
 
   // Null if it was not asked for.
   [[nodiscard]] const Cell* find(const std::string& arm, const std::string& straggler) const;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Comparison, tunings, cells, delays)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Comparison, tunings, cells)
 
 // Says on standard error how far it is. Throws std::runtime_error if a run fails.
 Comparison compare(const VersusOptions& options);

@@ -1,6 +1,7 @@
 #include "evaluator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -10,6 +11,7 @@ namespace psbench {
 namespace {
 
 constexpr std::size_t kBatch = 250;
+constexpr double kDiverged = 1e9;  // JSON knows no infinity
 
 }  // namespace
 
@@ -74,7 +76,10 @@ Point Evaluator::score(Kept kept) {
     correct += static_cast<double>(result.correct);
   }
   const auto size = static_cast<double>(held_out_.size());
-  return {.seconds = kept.seconds, .samples = 0.0, .loss = loss / size, .accuracy = correct / size};
+  return {.seconds = kept.seconds,
+          .samples = 0.0,
+          .loss = std::isfinite(loss) ? loss / size : kDiverged,
+          .accuracy = correct / size};
 }
 
 }  // namespace psbench
