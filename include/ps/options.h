@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <ps/compression.h>
 #include <ps/consistency.h>
 #include <ps/optimizers.h>
 
@@ -82,6 +83,7 @@ struct ModelOptions {
   Finite finite = Finite::kMessage;
   Update update = Update::kServer;
   Ema ema = {};
+  Compression compression = {};
   // Lets the shards measure gradient noise and update sizes (Model::measures()), for some more
   // passes over the gradients and weights.
   bool measure = false;

@@ -1,6 +1,7 @@
 // All of ps's public API but networks (<ps/nn/nn.h>).
 #pragma once
 
+#include <ps/compression.h>
 #include <ps/consistency.h>
 #include <ps/error.h>
 #include <ps/local_cluster.h>

@@ -49,6 +49,8 @@ enum class OptimizerChoice {
 };
 enum class FiniteChoice { kProgram, kMessage, kStep };
 enum class UpdateChoice { kProgram, kServer, kWorker };
+enum class PushChoice { kProgram, kNone, kFp16, kBf16, kInt8, kInt8Stochastic, kTopK, kSign };
+enum class PullChoice { kProgram, kNone, kFp16, kBf16 };
 enum class CompensationChoice { kProgram, kNone, kConstant, kAdaptive };
 enum class ScheduleChoice { kProgram, kConstant, kStep, kLinear, kCosine };
 enum class ProgressMode { kAuto, kLive, kPlain, kOff };
@@ -105,6 +107,12 @@ struct ConsistencyConfig {
   FiniteChoice finite = FiniteChoice::kProgram;
 };
 
+struct CompressionConfig {
+  PushChoice push = PushChoice::kProgram;
+  PullChoice pull = PullChoice::kProgram;
+  std::optional<float> top;
+};
+
 struct OptimizerConfig {
   OptimizerChoice name = OptimizerChoice::kProgram;
   std::optional<float> lr;
@@ -156,6 +164,7 @@ struct Config {
   ClusterConfig cluster;
   TransportConfig transport;
   ConsistencyConfig consistency;
+  CompressionConfig compression;
   OptimizerConfig optimizer;
   DataConfig data;
   ObserveConfig observe;
@@ -184,7 +193,7 @@ std::string print_config(const Config& config);
 // Every key with its values, default and meaning.
 std::string help_config();
 
-// Overrides a program's choices by those of the consistency and optimizer keys, and by
+// Overrides a program's choices by those of the consistency, compression and optimizer keys, and by
 // transport.chunk_bytes, that were set. Another optimizer or mode than the program's starts from
 // that one's defaults. Groups are added after the program's, so they win. consistency.staleness and
 // .staleness_aware are passed over where the mode has no such thing, so that one file serves all

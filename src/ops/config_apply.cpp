@@ -179,6 +179,13 @@ void apply(const Config& config, ModelOptions& options) {
   replace(config.optimizer.ema_decay, options.ema.decay);
   replace(config.optimizer.ema_tau, options.ema.tau);
   replace(config.observe.measure, options.measure);
+  if (config.compression.push != PushChoice::kProgram)
+    options.compression.push =
+        static_cast<Compression::Push>(static_cast<int>(config.compression.push) - 1);
+  if (config.compression.pull != PullChoice::kProgram)
+    options.compression.pull =
+        static_cast<Compression::Pull>(static_cast<int>(config.compression.pull) - 1);
+  replace(config.compression.top, options.compression.top);
   if (config.consistency.finite != FiniteChoice::kProgram)
     options.finite = static_cast<Finite>(static_cast<int>(config.consistency.finite) - 1);
   if (config.optimizer.update != UpdateChoice::kProgram)

@@ -88,6 +88,13 @@ constexpr Key<Config> kKeys[] = {
     {PS_KEY(consistency.finite), Names{"|message|step"},
      "what a NaN or an infinity costs; empty: the program's"},
 
+    {PS_KEY(compression.push), Names{"|none|fp16|bf16|int8|int8-stochastic|topk|sign"},
+     "how gradients travel (docs/compression.md); empty: the program's"},
+    {PS_KEY(compression.pull), Names{"|none|fp16|bf16"},
+     "how the weights that a step brings travel; empty: the program's"},
+    {PS_KEY(compression.top), Real{.low = 0, .high = 1, .low_open = true},
+     "topk: the part of a chunk's values that is sent"},
+
     {PS_KEY(optimizer.name), Names{"|sgd|adam|adamw|adagrad|rmsprop|lars|lamb|ftrl"},
      "empty: the program's"},
     {PS_KEY(optimizer.lr), kPositive, "learning rate"},

@@ -27,6 +27,22 @@ void check_update_on_workers(const ModelOptions& options) {
               std::to_string(options.ema.decay));
 }
 
+void check_compression(const ModelOptions& options) {
+  const Compression& compression = options.compression;
+  require(compression.top > 0 && compression.top <= 1,
+          "compression.top must be above 0 and at most 1, got " + std::to_string(compression.top));
+  const bool compresses =
+      compression.push != Compression::Push::kNone || compression.pull != Compression::Pull::kNone;
+  if (!compresses || !updates_on_workers(options)) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              std::string("compression needs gradients that travel to servers which apply them, "
+                          "but in mode ") +
+                  mode_name(options.mode) +
+                  " with update = " + (options.update == Update::kWorker ? "worker" : "server") +
+                  " the workers do: take mode sync, async or ssp and update = server, or no "
+                  "compression");
+}
+
 }  // namespace
 
 bool has_rounds(const Consistency& mode) noexcept {
@@ -66,6 +82,7 @@ void check_mode(const ModelOptions& options, std::uint32_t workers) {
           std::string("finite = step needs rounds, which mode ") + mode_name(options.mode) +
               " has not");
   if (options.update == Update::kWorker) check_update_on_workers(options);
+  check_compression(options);
   if (const auto* local = std::get_if<LocalSgd>(&options.mode))
     require(local->steps > 0, "local: steps must be at least 1, got 0");
   if (const auto* easgd = std::get_if<Easgd>(&options.mode)) {

@@ -120,6 +120,7 @@ class Shard final : public cluster::Core {
     bool is_gradient = false;
     std::uint64_t version = 0;
     Memory weights;
+    Memory encoded;  // the weights as answers to steps have them; made when one asks
     optim::Optimizer::ChunkState state;
     Round round;
     Memory gradient;             // reduced, in a round that the shards agree on
@@ -205,14 +206,17 @@ class Shard final : public cluster::Core {
 
   // what is kept of the chunks (shard_state.cpp)
   static bool keeps(const Model& model, std::uint32_t parameter, wire::Part part);
-  std::string find_segment_fault(const Model& model, const wire::Segment& segment) const;
+  std::string find_segment_fault(const Model& model,
+                                 wire::Type type,
+                                 const wire::Segment& segment) const;
   static std::string find_assign_fault(const Model& model, const wire::Message& message);
   void assign(Model& model, const wire::Message& message, cluster::Outbox& out);
   static void take_part(Model& model, Chunk& chunk, wire::Part part, const Buffer& values);
   void give(Model& model,
-            std::uint32_t rank,
+            const wire::Header& request,
             const std::vector<wire::Segment>& segments,
             wire::Message& message);
+  const Memory& encoded(Chunk& chunk, wire::Codec codec);
   static void give_part(const Model& model,
                         const Chunk& chunk,
                         wire::Part part,

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "server/decode.h"
 #include "server/shard.h"
 
 namespace ps::server {
@@ -113,7 +114,7 @@ void Shard::repeat_answer(net::Link from,
 bool Shard::has_room(const Model& model, const wire::Message& message) const {
   // A round that may leave somebody out waits for nobody in particular.
   if (!model.sync || model.agreement.needs().ticket ||
-      staged_bytes_ + message.payload.size() <= options_.staging_bytes)
+      staged_bytes_ + decoded_bytes(message.segments) <= options_.staging_bytes)
     return true;
   for (const wire::Segment& segment : message.segments) {
     const auto at = model.index.find({segment.parameter, segment.offset});
@@ -134,8 +135,10 @@ void Shard::process(net::Link from, wire::Message message, cluster::Outbox& out)
   // The window takes a request before the model is looked at: an answer to it must be remembered
   // too.
   workers_[id.rank].window.start(header.sequence);
-  const std::string fault =
+  std::string fault =
       model == nullptr ? "it names a model that is not here" : find_fault(*model, message);
+  if (fault.empty() && is_push(header.type))
+    fault = decode(message, model->options.compression, pool_);
   if (!fault.empty()) {
     ++counters_.refused;
     workers_[id.rank].window.finish(header.sequence, {.status = wire::Status::kRefused});
@@ -185,8 +188,9 @@ std::string Shard::find_fault(const Model& model, const wire::Message& message) 
     return "its weight is neither 0 nor between 1e-30 and 1e30";
   std::size_t wanted_bytes = 0;
   for (const wire::Segment& segment : message.segments) {
-    if (std::string fault = find_segment_fault(model, segment); !fault.empty()) return fault;
-    wanted_bytes += segment.count * wire::element_bytes(segment.codec);
+    if (std::string fault = find_segment_fault(model, message.header.type, segment); !fault.empty())
+      return fault;
+    wanted_bytes += wire::plain_bytes(segment.codec, segment.count);
     const Chunk& chunk = model.chunks[model.index.at({segment.parameter, segment.offset})];
     if (!is_push(message.header.type)) continue;
     if (segment.part != wire::Part::kWeights) return "a push of something that is no gradient";
@@ -282,7 +286,7 @@ void Shard::send_answer(net::Link to,
     message.payload = Buffer::copy_of(std::as_bytes(model->measure.sums()));
   } else if (wants_weights(request.type) && model != nullptr &&
              answer.status != wire::Status::kRefused) {
-    give(*model, request.sender.index, segments, message);
+    give(*model, request, segments, message);
   }
   out.send(to, std::move(message));
 }

@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "kernels/finite.h"
+#include "server/decode.h"
 #include "server/shard.h"
 
 namespace ps::server {
@@ -49,14 +50,20 @@ bool Shard::keeps(const Model& model, std::uint32_t parameter, wire::Part part) 
 }
 
 // Whether the segment names a chunk of this shard, and something that is kept of it.
-std::string Shard::find_segment_fault(const Model& model, const wire::Segment& segment) const {
+std::string Shard::find_segment_fault(const Model& model,
+                                      wire::Type type,
+                                      const wire::Segment& segment) const {
   const bool counts = segment.part == wire::Part::kCounters;
   const auto at = model.index.find({segment.parameter, segment.offset});
   if (at == model.index.end() ||
       segment.count != (counts ? wire::kCounterCount : model.chunks[at->second].where.count))
     return text_of(segment) + " is no chunk of shard " + std::to_string(options_.agent.self.index);
-  if (segment.codec != (counts ? wire::Codec::kUint64 : wire::Codec::kFloat32))
-    return text_of(segment) + " is of another type of numbers than is kept";
+  const bool compressible = segment.part == wire::Part::kWeights &&
+                            model.parameters[segment.parameter].kind == ParameterKind::kTrained;
+  const bool usual = segment.codec == (counts ? wire::Codec::kUint64 : wire::Codec::kFloat32);
+  if (!usual && !(compressible && segment.codec == codec_of_data(model.options.compression, type)))
+    return text_of(segment) + " is of another type of numbers than is kept, or compressed in " +
+           "another way than the model's options say";
   if (keeps(model, segment.parameter, segment.part)) return {};
   if (segment.part == wire::Part::kAverage)
     return "no moving average of the weights is kept; set ModelOptions::ema";
@@ -123,6 +130,7 @@ void Shard::take_part(Model& model, Chunk& chunk, wire::Part part, const Buffer&
   switch (part) {
     case wire::Part::kWeights:
       copy_to(chunk.weights.bytes());
+      chunk.encoded = {};
       if (model.options.ema.decay > 0 && chunk.average.size() == 0) copy_into(chunk.average);
       return;
     case wire::Part::kAverage:
@@ -147,12 +155,18 @@ void Shard::take_part(Model& model, Chunk& chunk, wire::Part part, const Buffer&
 // The parts as they are now, of each chunk at one instant. Weights alone need no copy: only they
 // are never written in place.
 void Shard::give(Model& model,
-                 std::uint32_t rank,
+                 const wire::Header& request,
                  const std::vector<wire::Segment>& segments,
                  wire::Message& message) {
+  // What a step brings may be compressed; a pull says of each segment how it wants it.
+  const auto codec_of = [&](const wire::Segment& segment) {
+    if (request.type == wire::Type::kPull) return segment.codec;
+    const bool trained = model.parameters[segment.parameter].kind == ParameterKind::kTrained;
+    return trained ? wire::codec_of(model.options.compression.pull) : wire::Codec::kFloat32;
+  };
   std::size_t bytes = 0;
   for (const wire::Segment& segment : segments)
-    bytes += segment.count * wire::element_bytes(segment.codec);
+    bytes += wire::encoded_bytes(codec_of(segment), segment.count);
   const bool plain = std::ranges::all_of(
       segments, [](const auto& segment) { return segment.part == wire::Part::kWeights; });
   const bool packed = segments.size() > 1 || !plain;
@@ -160,18 +174,34 @@ void Shard::give(Model& model,
   std::size_t position = 0;
   for (wire::Segment segment : segments) {
     Chunk& chunk = *find_chunk(model, segment);
-    if (plain && model.async.compensation != Compensation::kNone) remember_pull(chunk, rank);
-    segment.bytes = static_cast<std::uint32_t>(segment.count * wire::element_bytes(segment.codec));
+    if (plain && model.async.compensation != Compensation::kNone)
+      remember_pull(chunk, request.sender.index);
+    segment.codec = codec_of(segment);
+    segment.bytes = static_cast<std::uint32_t>(wire::encoded_bytes(segment.codec, segment.count));
     segment.version = chunk.version + (planted(PlantedBug::kTornPull) ? 1 : 0);
     message.segments.push_back(segment);
-    if (packed) {
-      give_part(model, chunk, segment.part, memory.bytes().subspan(position, segment.bytes));
+    const bool compressed =
+        segment.part == wire::Part::kWeights && segment.codec != wire::Codec::kFloat32;
+    const Memory& weights = compressed ? encoded(chunk, segment.codec) : chunk.weights;
+    if (!packed) {
+      message.payload = weights.buffer(0, segment.bytes);
+    } else if (compressed) {
+      std::memcpy(memory.bytes().data() + position, weights.bytes().data(), segment.bytes);
     } else {
-      message.payload = chunk.weights.buffer();
+      give_part(model, chunk, segment.part, memory.bytes().subspan(position, segment.bytes));
     }
     position += segment.bytes;
   }
   if (packed) message.payload = memory.buffer();
+}
+
+// Once for all workers, until the weights change.
+const Memory& Shard::encoded(Chunk& chunk, wire::Codec codec) {
+  if (chunk.encoded.size() == 0) {
+    chunk.encoded = pool_.acquire(wire::encoded_bytes(codec, chunk.where.count));
+    encode_weights(codec, chunk.weights.as<const float>(), chunk.encoded);
+  }
+  return chunk.encoded;
 }
 
 void Shard::give_part(const Model& model,

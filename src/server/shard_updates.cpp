@@ -148,6 +148,7 @@ void Shard::finish_update(Model& model, Chunk& chunk, const Memory& next, bool f
   // A mean that is not finite says so: the one before would be applied again.
   if (finite || chunk.is_gradient) {
     chunk.weights = next;
+    chunk.encoded = {};
   } else {
     // Finite gradients that overflow together: the weights stay as they were, and what the
     // optimizer remembers of this chunk starts anew, or every later update would fail as well.

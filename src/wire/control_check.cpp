@@ -207,8 +207,9 @@ std::string options_problem(const ModelOptions& options) {
   if (auto why = optimizer_problem(options.optimizer); !why.empty()) return why;
   if (auto why = schedule_problem(options.schedule); !why.empty()) return why;
   if (auto why = groups_problem(options.groups); !why.empty()) return why;
-  if (auto why = range_problem("options", std::array<Range, 3>{{
+  if (auto why = range_problem("options", std::array<Range, 4>{{
                                               {"clip_norm", options.clip_norm, 0, kMaxFloat},
+                                              {"compression.top", options.compression.top, 0, 1},
                                               {"ema.decay", options.ema.decay, 0, 1},
                                               {"ema.tau", options.ema.tau, 0, kMaxFloat},
                                           }});

@@ -130,6 +130,24 @@ template <>
 inline constexpr auto kFields<Ema> = std::tuple(Field{"decay", &Ema::decay},
                                                 Field{"tau", &Ema::tau});
 template <>
+inline constexpr auto kNames<Compression::Push> =
+    NameTable<Compression::Push, 7>{{{Compression::Push::kNone, "none"},
+                                     {Compression::Push::kFp16, "fp16"},
+                                     {Compression::Push::kBf16, "bf16"},
+                                     {Compression::Push::kInt8, "int8"},
+                                     {Compression::Push::kInt8Stochastic, "int8-stochastic"},
+                                     {Compression::Push::kTopK, "topk"},
+                                     {Compression::Push::kSign, "sign"}}};
+template <>
+inline constexpr auto kNames<Compression::Pull> =
+    NameTable<Compression::Pull, 3>{{{Compression::Pull::kNone, "none"},
+                                     {Compression::Pull::kFp16, "fp16"},
+                                     {Compression::Pull::kBf16, "bf16"}}};
+template <>
+inline constexpr auto kFields<Compression> = std::tuple(Field{"push", &Compression::push},
+                                                        Field{"pull", &Compression::pull},
+                                                        Field{"top", &Compression::top});
+template <>
 inline constexpr auto kNames<Schedule::Kind> =
     NameTable<Schedule::Kind, 4>{{{Schedule::Kind::kConstant, "constant"},
                                   {Schedule::Kind::kStep, "step"},
@@ -168,6 +186,7 @@ inline constexpr auto kFields<ModelOptions> =
                Field{"finite", &ModelOptions::finite},
                Field{"update", &ModelOptions::update},
                Field{"ema", &ModelOptions::ema},
+               Field{"compression", &ModelOptions::compression},
                Field{"measure", &ModelOptions::measure},
                Field{"chunk_bytes", &ModelOptions::chunk_bytes});
 

@@ -121,8 +121,7 @@ std::optional<DecodeError> check_fields(const Header& header) {
 }
 
 std::optional<DecodeError> check_segment(const Segment& segment, bool carried, std::size_t start) {
-  const std::size_t element = element_bytes(segment.codec);
-  if (element == 0) {
+  if (!known(segment.codec)) {
     return DecodeError{Code::kSegment, start + segment_at::kCodec, 0,
                        static_cast<std::uint64_t>(segment.codec)};
   }
@@ -131,8 +130,10 @@ std::optional<DecodeError> check_segment(const Segment& segment, bool carried, s
     return DecodeError{Code::kSegment, start + segment_at::kOffset, UINT64_MAX - segment.count,
                        segment.offset};
   }
-  const std::uint64_t bytes = carried ? std::uint64_t{segment.count} * element : 0;
-  if (segment.bytes != bytes) {
+  const bool fits =
+      carried ? can_take(segment.codec, segment.count, segment.bytes) : segment.bytes == 0;
+  if (!fits) {
+    const std::uint64_t bytes = carried ? encoded_bytes(segment.codec, segment.count) : 0;
     return DecodeError{Code::kSegment, start + segment_at::kBytes, bytes, segment.bytes};
   }
   return std::nullopt;
@@ -272,16 +273,6 @@ std::optional<DecodeError> check_lengths(std::span<const std::byte> frame,
 }
 
 }  // namespace
-
-std::size_t element_bytes(Codec codec) noexcept {
-  switch (codec) {
-    case Codec::kFloat32:
-      return sizeof(float);
-    case Codec::kUint64:
-      return sizeof(std::uint64_t);
-  }
-  return 0;
-}
 
 std::vector<std::byte> encode_header(const Message& message, bool payload_checksum) {
   const std::span<const Segment> segments = message.segments;

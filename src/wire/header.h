@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "wire/codec.h"
 
 namespace ps::wire {
 
@@ -68,10 +69,6 @@ inline constexpr std::uint8_t kFlagRetire =
 inline constexpr std::uint8_t kFlagMeasures =
     128;  // pull without segments: the sums that the shard has measured, as doubles
 inline constexpr std::uint8_t kFlagFinite = 4;  // the sender saw only finite values in this step
-
-enum class Codec : std::uint16_t { kFloat32 = 0, kUint64 = 1 };
-
-std::size_t element_bytes(Codec codec) noexcept;  // 0: unknown
 
 // Which of the things that a shard keeps of a chunk: of as many elements as it has weights, but for
 // the counters. A push knows weights alone.
@@ -164,9 +161,9 @@ const char* to_string(Type type) noexcept;
 // The first frame; the second is message.payload itself. Sets kFlagPayloadCrc and the checksum when
 // asked. REQUIRES: segments within kMaxSegments, payload within kMaxPayloadBytes, the sum of
 // segment bytes equal to the payload's (kReply and kControl without segments may carry any
-// payload). Each segment has bytes = count times its codec's in kPush, kPushPull, kAssign and in a
-// kReply with a payload, and bytes = 0 in kPull, kQuery and a kReply without one; kControl has no
-// segments. weight is finite and not negative.
+// payload). Each segment has as many bytes as its codec takes for count elements in kPush,
+// kPushPull, kAssign and in a kReply with a payload, and bytes = 0 in kPull, kQuery and a kReply
+// without one; kControl has no segments. weight is finite and not negative.
 std::vector<std::byte> encode_header(const Message& message, bool payload_checksum);
 
 // Checks everything that can be checked without a model: never throws, never reads past the frames,

@@ -127,6 +127,8 @@ void Worker::on_model_ready(std::size_t index,
   }
   model.id = info.id;
   model.plan = make_plan(info, shards);
+  model.encoder =
+      Encoder(model.setup.options.compression, info.parameters, options_.agent.self.index);
   model.versions.assign(model.plan.chunks.size(), 0);
   if (options_.agent.self.index == 0) {
     assign_all(index, now, out);

@@ -24,6 +24,7 @@
 #include "base/block_pool.h"
 #include "cluster/agent.h"
 #include "cluster/core.h"
+#include "worker/encoder.h"
 #include "worker/plan.h"
 #include "worker/request_table.h"
 #include "worker/snapshot.h"
@@ -130,6 +131,7 @@ class Worker final : public cluster::Core {
     ModelSetup setup;
     std::uint16_t id = 0;  // the scheduler's
     Plan plan;
+    Encoder encoder;                      // of gradients
     std::vector<std::uint64_t> versions;  // of the weights held, by chunk
     std::uint64_t clock = 0;
     std::vector<double> measured;  // sums over the shards, while they come
@@ -204,6 +206,7 @@ class Worker final : public cluster::Core {
   enum class Which { kAll, kTouched, kSkipped };
   wire::Message make_message(
       std::size_t index, wire::Type type, const Bucket& bucket, Which which, bool payload);
+  Buffer encode(Model& model, const std::vector<wire::Segment>& segments);
   Buffer gather(const std::vector<Memory>& source,
                 const Plan& plan,
                 const std::vector<std::uint32_t>& chunks);

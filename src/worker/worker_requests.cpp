@@ -172,11 +172,15 @@ bool Worker::take_weights(Model& model, const wire::Message& reply) {
   std::size_t position = 0;
   for (const wire::Segment& segment : reply.segments) {
     const auto at = model.plan.find(segment);
-    if (!at || segment.bytes != segment.count * sizeof(float)) return false;
+    if (!at || segment.bytes != wire::encoded_bytes(segment.codec, segment.count)) return false;
     const auto from = reply.payload.bytes().subspan(position, segment.bytes);
     const auto to = model.setup.weights[segment.parameter].bytes().subspan(
-        segment.offset * sizeof(float), segment.bytes);
-    std::memcpy(to.data(), from.data(), from.size());
+        segment.offset * sizeof(float), segment.count * sizeof(float));
+    if (segment.codec == wire::Codec::kFloat32) {
+      std::memcpy(to.data(), from.data(), from.size());
+    } else if (!model.encoder.decode_weights(segment, from, to)) {
+      return false;
+    }
     model.versions[*at] = segment.version;
     position += segment.bytes;
   }

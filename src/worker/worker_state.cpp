@@ -9,7 +9,7 @@ namespace ps::worker {
 namespace {
 
 std::size_t payload_of(const wire::Segment& segment) {
-  return segment.count * wire::element_bytes(segment.codec);
+  return wire::encoded_bytes(segment.codec, segment.count);
 }
 
 // Messages of one kind, each as full as a message may be.

@@ -185,25 +185,49 @@ wire::Message Worker::make_message(
     message.header.weight = model.step.how().weight;
     message.header.samples = model.step.how().samples;
   }
+  const bool pushes = payload && type != wire::Type::kAssign;
   std::vector<std::uint32_t> chunks;
+  bool encoded = false;
   for (const std::uint32_t at : bucket.chunks) {
     const cluster::Chunk& chunk = model.plan.chunks[at];
     if (which != Which::kAll && model.step.touched(chunk.parameter) != (which == Which::kTouched))
       continue;
     chunks.push_back(at);
-    const auto bytes = payload ? static_cast<std::uint32_t>(chunk.count * sizeof(float)) : 0U;
+    // A pull for what a step did not touch asks for what the step would have brought.
+    const wire::Codec codec = pushes                     ? model.encoder.codec_of(chunk)
+                              : which == Which::kSkipped ? model.encoder.pull_codec_of(chunk)
+                                                         : wire::Codec::kFloat32;
+    encoded = encoded || (pushes && codec != wire::Codec::kFloat32);
     message.segments.push_back({.parameter = chunk.parameter,
+                                .codec = codec,
                                 .offset = chunk.offset,
                                 .count = chunk.count,
-                                .bytes = bytes,
+                                .bytes = payload ? model.encoder.bytes_of(chunk, codec) : 0U,
                                 .version = model.versions[at]});
   }
-  if (payload) {
+  if (encoded) {
+    message.payload = encode(model, message.segments);
+  } else if (payload) {
     message.payload =
         gather(type == wire::Type::kAssign ? model.setup.weights : model.setup.gradients,
                model.plan, chunks);
   }
   return message;
+}
+
+// The segments' gradients, each as its codec says. Once a step: a repeat of the message has these
+// bytes.
+Buffer Worker::encode(Model& model, const std::vector<wire::Segment>& segments) {
+  std::size_t bytes = 0;
+  for (const wire::Segment& segment : segments) bytes += segment.bytes;
+  const Memory packed = pool_.acquire(bytes);
+  std::size_t position = 0;
+  for (const wire::Segment& segment : segments) {
+    model.encoder.encode(segment, model.clock, model.setup.gradients[segment.parameter],
+                         packed.bytes().subspan(position, segment.bytes));
+    position += segment.bytes;
+  }
+  return packed.buffer(0, bytes);
 }
 
 // The chunks' bytes, one after the other: the memory itself if it is one piece, else a copy.

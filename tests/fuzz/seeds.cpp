@@ -115,11 +115,33 @@ Seeds json_seeds() {
   return seeds;
 }
 
+// Of a codec (fp16 0, bf16, int8, top-k, signs 4) and so many values.
+Bytes compressed(std::uint8_t codec, std::uint16_t count, std::string_view hex) {
+  const unsigned less = count - 1U;
+  return joined({std::byte{codec}, static_cast<std::byte>(less), static_cast<std::byte>(less >> 8)},
+                samples::from_hex(hex));
+}
+
+Seeds decode_seeds() {
+  return {{"fp16", compressed(0, 3, "00 3c 00 c0 00 7c")},
+          {"bf16", compressed(1, 2, "80 3f 80 7f")},
+          {"int8", compressed(2, 3, "00 00 80 3f 01 ff 7f")},
+          {"int8_nan", compressed(2, 3, "00 00 c0 7f 00 00 00")},
+          {"int8_huge_scale", compressed(2, 1, "ff ff 7f 7f 7f")},
+          {"topk", compressed(3, 9, "01 00 00 00 08 00 00 00 00 00 80 3f 00 00 80 bf")},
+          {"topk_index", compressed(3, 8, "08 00 00 00 00 00 80 3f")},
+          {"topk_twice", compressed(3, 9, "01 00 00 00 01 00 00 00 00 00 80 3f 00 00 80 3f")},
+          {"sign", compressed(4, 9, "00 00 80 3f 55 01")},
+          {"sign_negative_scale", compressed(4, 9, "00 00 80 bf 55 01")},
+          {"short", compressed(0, 3, "00 3c 00")}};
+}
+
 }  // namespace
 
 Seeds seeds(const std::string& target) {
   if (target == "header") return header_seeds();
   if (target == "control") return control_seeds();
+  if (target == "decode") return decode_seeds();
   return json_seeds();
 }
 

@@ -22,11 +22,16 @@ void control(std::span<const std::byte> input);
 // A byte whose lowest bit chooses the format (0: MessagePack, 1: JSON text), then the document.
 void json(std::span<const std::byte> input);
 
+// A compressed gradient: a byte that chooses the codec, u16 (little-endian) values less one, then
+// the bytes.
+void decode(std::span<const std::byte> input);
+
 struct Target {
   const char* name;  // of its folder in corpus/
   void (*run)(std::span<const std::byte>);
 };
-inline constexpr Target kTargets[] = {{"header", header}, {"control", control}, {"json", json}};
+inline constexpr Target kTargets[] = {
+    {"header", header}, {"control", control}, {"json", json}, {"decode", decode}};
 
 // Inputs to start from, by file name: real messages, and hostile ones. corpus/ holds them and what
 // fuzzing has found beyond them; the hidden test "fuzz: write the seeds" writes them anew.

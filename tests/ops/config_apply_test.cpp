@@ -57,6 +57,18 @@ TEST_CASE("config apply: only the keys that were set change", "[unit]") {
   CHECK(options.chunk_bytes == 0);
 }
 
+TEST_CASE("config apply: compression", "[unit]") {
+  const ModelOptions program{
+      .compression = {Compression::Push::kFp16, Compression::Pull::kFp16, 0.5F}};
+  CHECK(applied({}, program).compression == program.compression);
+  CHECK(applied({"--compression.push=topk", "--compression.top=0.25"}, program).compression ==
+        Compression{Compression::Push::kTopK, Compression::Pull::kFp16, 0.25F});
+  CHECK(applied({"--compression.push=none", "--compression.pull=bf16"}, program).compression ==
+        Compression{Compression::Push::kNone, Compression::Pull::kBf16, 0.5F});
+  CHECK(applied({"--compression.push=sign", "--compression.pull=none"}, program).compression ==
+        Compression{Compression::Push::kSign, Compression::Pull::kNone, 0.5F});
+}
+
 TEST_CASE("config apply: another mode or optimizer starts from its own defaults", "[unit]") {
   const ModelOptions program{.mode = Async{.staleness_aware = true}, .optimizer = Sgd{.lr = 0.5F}};
   const ModelOptions options = applied(

@@ -24,7 +24,7 @@ TEST_CASE("config errors: an unknown section names the nearest one", "[unit]") {
         "job.toml:2: unknown section [optimiser]; did you mean [optimizer]?");
   CHECK(load_error({.file = "[zzzzzzzzzzzz]\n"}) ==
         "job.toml:1: unknown section [zzzzzzzzzzzz]; expected [job] [cluster] [transport] "
-        "[consistency] [optimizer] [data] [observe]");
+        "[consistency] [compression] [optimizer] [data] [observe]");
   CHECK(load_error({.file = "seed = 1\n"}) ==
         "job.toml:1: unknown key seed; did you mean job.seed?");
   CHECK(load_error({.file = "job = 1\n"}) == "job.toml:1: job = 1: expected a section of keys");

@@ -53,6 +53,10 @@ period = 7
 alpha = 0.25
 reduce = "sum"
 finite = "step"
+[compression]
+push = "int8-stochastic"
+pull = "bf16"
+top = 0.125
 [optimizer]
 name = "adam"
 lr = 1e-5

@@ -54,4 +54,11 @@ TEST_CASE("modes: settings that mean nothing together are refused, saying which"
   refused({.mode = ps::Easgd{.alpha = 1.5F}}, "alpha");
   CHECK_NOTHROW(optim::check_mode({.update = worker}, 4));
   CHECK_NOTHROW(optim::check_mode({.mode = ps::Sync{.backup_workers = 1}}, 4));
+  const ps::Compression fp16{.push = ps::Compression::Push::kFp16};
+  CHECK_NOTHROW(optim::check_mode({.mode = ps::Async{}, .compression = fp16}, 4));
+  const std::string words = "compression needs gradients that travel to servers";
+  refused({.mode = ps::LocalSgd{}, .compression = fp16}, words);
+  refused({.mode = ps::Easgd{}, .compression = {.pull = ps::Compression::Pull::kBf16}}, words);
+  refused({.update = worker, .compression = fp16}, words);
+  refused({.compression = {.top = 0.0F}}, "compression.top must be above 0");
 }

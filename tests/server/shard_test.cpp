@@ -18,7 +18,9 @@ using Floats = std::vector<float>;
 
 // A model of one parameter of 4 elements in two chunks, and two workers of lives 11 and 12.
 struct Bench {
-  explicit Bench(const Consistency& mode = Async{}, std::size_t staging_bytes = 1 << 20)
+  explicit Bench(const Consistency& mode = Async{},
+                 std::size_t staging_bytes = 1 << 20,
+                 const Compression& compression = {})
       : shard({.agent = {.job = kJob,
                          .self = {wire::Role::kServer, 0},
                          .nonce = 1,
@@ -34,6 +36,7 @@ struct Bench {
     model.options.mode = mode;
     model.options.optimizer = Sgd{.lr = 1.0F};
     model.options.chunk_bytes = 8;
+    model.options.compression = compression;
     model.parameters = {{"p", {4}, ParameterKind::kTrained}};
     model.placement = {0, 0};
     view.phase = wire::View::Phase::kRunning;
@@ -145,6 +148,98 @@ TEST_CASE("shard: a repeated request is answered again and takes effect once", "
   CHECK(second[0].header.weight == first[0].header.weight);
   CHECK(bench.weights() == Floats{0, 1, 2, 3});
   CHECK(bench.shard.counters().repeated == 1);
+}
+
+namespace {
+
+// A push of fp16 values, two a chunk.
+wire::Message halves(Bench& bench, Type type, std::uint32_t rank, std::vector<std::uint16_t> bits) {
+  wire::Message message = bench.request(type, rank);
+  for (wire::Segment& segment : message.segments) {
+    segment.codec = wire::Codec::kFp16;
+    segment.bytes = 4;
+  }
+  message.payload = Buffer::copy_of(std::as_bytes(std::span(bits)));
+  return message;
+}
+
+}  // namespace
+
+TEST_CASE("shard: applies compressed gradients, and answers a step with compressed weights",
+          "[unit]") {
+  const bool sync = GENERATE(false, true);
+  CAPTURE(sync);
+  Bench bench(sync ? Consistency(Sync{}) : Consistency(Async{}), 1 << 20,
+              {.push = Compression::Push::kFp16, .pull = Compression::Pull::kBf16});
+  bench.assign({1, 2, 3, 4.00390625F});
+  // 1, 0.0999755859375, -2, 0
+  const auto push = halves(bench, Type::kPushPull, 1, {0x3C00, 0x2E66, 0xC000, 0});
+  std::vector<wire::Message> replies = bench.send(push);
+  if (sync) {
+    CHECK(replies.empty());
+    // The mean of it and fp32 values: a small chunk may come so.
+    const auto both =
+        bench.send(bench.request(Type::kPushPull, 0, {1.0F, 0.0999755859375F, -2.0F, 0.0F}));
+    REQUIRE(both.size() == 2);
+    replies = {both[0]};
+  }
+  REQUIRE(replies.size() == 1);
+  CHECK(replies[0].header.status == Status::kOk);
+  REQUIRE(replies[0].payload.size() == 8);
+  CHECK(replies[0].segments[0].codec == wire::Codec::kBf16);
+  CHECK(replies[0].segments[0].bytes == 4);
+  std::array<std::uint16_t, 4> got{};
+  std::memcpy(got.data(), replies[0].payload.data(), 8);
+  // 0, 1.9000244 rounded, 5, 4.00390625 rounded
+  CHECK(got == std::array<std::uint16_t, 4>{0, 0x3FF3, 0x40A0, 0x4080});
+  // A pull brings them as they are.
+  wire::Message pull = bench.request(Type::kPull, 0);
+  pull.header.clock = sync ? 1 : 0;
+  const auto exact = bench.send(pull);
+  REQUIRE(exact.size() == 1);
+  Floats values(4);
+  REQUIRE(exact[0].payload.size() == 16);
+  std::memcpy(values.data(), exact[0].payload.data(), 16);
+  CHECK(values == Floats{0, 2.0F - 0.0999755859375F, 5, 4.00390625F});
+  if (sync) return;
+  const auto again = bench.send(push);  // the answer is said again, in the same bytes
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].segments == replies[0].segments);
+  CHECK(std::ranges::equal(again[0].payload.bytes(), replies[0].payload.bytes()));
+  CHECK(bench.shard.counters().updates == 2);
+}
+
+TEST_CASE("shard: compressed bytes that the model does not ask for, or that are none, are refused",
+          "[unit]") {
+  const auto fp16 = Compression{.push = Compression::Push::kFp16};
+  SECTION("no compression") {
+    Bench bench;
+    bench.assign();
+    CHECK(bench.status_of(halves(bench, Type::kPush, 1, {0, 0, 0, 0})) == Status::kRefused);
+    CHECK_THAT(bench.last_text, Catch::Contains("compressed in another way"));
+  }
+  SECTION("initial values") {
+    Bench bench(Async{}, 1 << 20, fp16);
+    CHECK(bench.status_of(halves(bench, Type::kAssign, 0, {0, 0, 0, 0})) == Status::kRefused);
+  }
+  SECTION("an infinity") {
+    Bench bench(Async{}, 1 << 20, fp16);
+    bench.assign();
+    CHECK(bench.status_of(halves(bench, Type::kPush, 1, {0, 0x7C00, 0, 0})) == Status::kNonfinite);
+    CHECK(bench.weights() == Floats{1, 2, 3, 4});
+  }
+  SECTION("an index that is none") {
+    Bench bench(Async{}, 1 << 20, {.push = Compression::Push::kTopK});
+    bench.assign();
+    wire::Message message = bench.request(Type::kPush, 1, {}, 0, 1);
+    message.segments[0].codec = wire::Codec::kTopK;
+    message.segments[0].bytes = 8;
+    const std::array<std::uint32_t, 2> entry{2, 0};
+    message.payload = Buffer::copy_of(std::as_bytes(std::span(entry)));
+    CHECK(bench.status_of(message) == Status::kRefused);
+    CHECK_THAT(bench.last_text, Catch::Contains("an index is not below 2"));
+    CHECK(bench.weights() == Floats{1, 2, 3, 4});
+  }
 }
 
 TEST_CASE("shard: requests out of order wait for the missing one", "[unit]") {

@@ -228,7 +228,11 @@ TEST_CASE("header: a segment says which part of a chunk it is, and of what numbe
 TEST_CASE("header: segments that do not fit are refused", "[unit]") {
   const Message push = samples::push();
   constexpr std::size_t kSecond = kHeaderBytes + kSegmentBytes;
-  check_error(after_byte(push, kSecond + 4, 2), Code::kSegment, kSecond + 4, 0, 2);
+  check_error(after_byte(push, kSecond + 4, 7), Code::kSegment, kSecond + 4, 0, 7);
+  // 2 elements of 2 bytes; of one and a scale; signs and a scale.
+  check_error(after_byte(push, kSecond + 4, 2), Code::kSegment, kSecond + 20, 4, 8);
+  check_error(after_byte(push, kSecond + 4, 4), Code::kSegment, kSecond + 20, 6, 8);
+  check_error(after_byte(push, kSecond + 4, 6), Code::kSegment, kSecond + 20, 5, 8);
   // Elements of 8 bytes.
   check_error(after_byte(push, kSecond + 4, 1), Code::kSegment, kSecond + 20, 16, 8);
   check_error(after_byte(push, kSecond + 16, 0), Code::kSegment, kSecond + 16, 1, 0);

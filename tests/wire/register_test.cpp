@@ -44,6 +44,8 @@ TEST_CASE("register: differing options are told with both values", "[unit]") {
         "groups[0].pattern *.bias / *");
   CHECK(changed([](Register& r) { r.options.groups.emplace_back(); }) == "groups 1 / 2 entries");
   CHECK(changed([](Register& r) { r.options.reduce = Reduce::kMean; }) == "reduce sum / mean");
+  CHECK(changed([](Register& r) { r.options.compression.push = Compression::Push::kFp16; }) ==
+        "compression.push topk / fp16");
   CHECK(changed([](Register& r) { r.options.chunk_bytes = 0; }) == "chunk_bytes 65536 / 0");
 }
 

@@ -23,9 +23,11 @@ Segment random_segment(Random& random, bool carried) {
   segment.offset = random.next_u64() >> random.below(64);
   segment.count = 1 + static_cast<std::uint32_t>(random.below(40));
   if (segment.offset > UINT64_MAX - segment.count) segment.offset = UINT64_MAX - segment.count;
-  segment.codec = random.chance(0.8) ? Codec::kFloat32 : Codec::kUint64;
+  segment.codec = random.chance(0.6) ? Codec::kFloat32 : static_cast<Codec>(1 + random.below(6));
   segment.part = static_cast<Part>(random.next_u32());
-  const auto bytes = static_cast<std::uint32_t>(segment.count * element_bytes(segment.codec));
+  const bool sparse = segment.codec == Codec::kTopK;
+  const auto bytes = static_cast<std::uint32_t>(
+      encoded_bytes(segment.codec, sparse ? 1 + random.below(segment.count) : segment.count));
   segment.bytes = carried ? bytes : 0;
   segment.version = random.next_u64();
   return segment;
@@ -199,6 +201,7 @@ Register registration() {
       .finite = Finite::kStep,
       .update = Update::kWorker,
       .ema = {.decay = 0.5F, .tau = 100.0F},
+      .compression = {Compression::Push::kTopK, Compression::Pull::kBf16, 0.125F},
       .measure = true,
       .chunk_bytes = 65536};
   registration.parameters = {{"fc.weight", {784, 10}, ParameterKind::kTrained},
@@ -261,7 +264,9 @@ std::vector<ControlSample> control_samples() {
              "groups": [{"pattern": "*.bias", "lr_scale": 2.0, "weight_decay": 0.0,
                          "warmup_start": 10.0}],
              "reduce": "sum", "clip_norm": 5.0, "finite": "step", "update": "worker",
-             "ema": {"decay": 0.5, "tau": 100.0}, "measure": true, "chunk_bytes": 65536},
+             "ema": {"decay": 0.5, "tau": 100.0},
+             "compression": {"push": "topk", "pull": "bf16", "top": 0.125}, "measure": true,
+             "chunk_bytes": 65536},
            "parameters": [{"name": "fc.weight", "shape": [784, 10], "kind": "trained"},
                           {"name": "bn.mean", "shape": [10], "kind": "average"},
                           {"name": "scale", "shape": [], "kind": "trained"}],
@@ -309,8 +314,9 @@ std::vector<ControlSample> control_samples() {
                              "epoch_samples": 0, "decay_from_start": false, "warmup_power": 1,
                              "warmup_momentum": -1.0},
                 "groups": [], "reduce": "mean", "clip_norm": 0.0, "finite": "message",
-                "update": "server", "ema": {"decay": 0.0, "tau": 2000.0}, "measure": false,
-                "chunk_bytes": 0}},
+                "update": "server", "ema": {"decay": 0.0, "tau": 2000.0},
+                "compression": {"push": "none", "pull": "none", "top": 0.009999999776482582},
+                "measure": false, "chunk_bytes": 0}},
              {"id": 11, "name": "vit", "ready": false, "placement": [], "parameters": [],
               "options": {
                 "mode": {"kind": "sync", "backup_workers": 1},
@@ -322,8 +328,9 @@ std::vector<ControlSample> control_samples() {
                              "epoch_samples": 0, "decay_from_start": false, "warmup_power": 1,
                              "warmup_momentum": -1.0},
                 "groups": [], "reduce": "mean", "clip_norm": 0.0, "finite": "message",
-                "update": "server", "ema": {"decay": 0.0, "tau": 2000.0}, "measure": false,
-                "chunk_bytes": 0}}]})"},
+                "update": "server", "ema": {"decay": 0.0, "tau": 2000.0},
+                "compression": {"push": "none", "pull": "none", "top": 0.009999999776482582},
+                "measure": false, "chunk_bytes": 0}}]})"},
   };
 }
 

@@ -65,6 +65,7 @@ struct Bench {
     Worker::ModelSetup setup;
     setup.name = name;
     setup.options.mode = mode;
+    setup.options.compression = compression;
     for (std::size_t i = 0; i < parameters; ++i) {
       setup.parameters.push_back({"p" + std::to_string(i), {elements}, ParameterKind::kTrained});
       const auto bytes = static_cast<std::size_t>(elements) * sizeof(float);
@@ -138,6 +139,7 @@ struct Bench {
     return outcome.failure ? outcome.failure->text : "";
   }
 
+  Compression compression;  // of models added from now on
   Done done;
   Worker worker;
   CoreDriver driver;
@@ -209,6 +211,65 @@ TEST_CASE("worker: asks after a lost answer and sends the same request again if 
   CHECK_FALSE(bench.ended(ticket));
   bench.answer(again[0]);
   CHECK(bench.ended(ticket));
+}
+
+TEST_CASE("worker: a compressed step that is sent again has the bytes of the first time",
+          "[unit]") {
+  Bench bench;
+  bench.compression = {.push = Compression::Push::kTopK, .top = 0.0005F};
+  const auto model = bench.add_model("m", Async{}, 1, 2000);
+  bench.gradients[0].as<float>()[7] = 2.0F;
+  bench.gradients[0].as<float>()[9] = 3.0F;
+  const Ticket ticket = bench.step(model);
+  const auto first = bench.requests();
+  REQUIRE(first.size() == 1);
+  CHECK(first[0].segments[0].codec == wire::Codec::kTopK);
+  CHECK(first[0].payload.size() == 8);
+  bench.answer(first[0], wire::Status::kUnknown);
+  const auto again = bench.requests();
+  REQUIRE(again.size() == 1);
+  CHECK(std::ranges::equal(again[0].payload.bytes(), first[0].payload.bytes()));
+  CHECK_FALSE(bench.ended(ticket));
+  auto reply = bench.reply_to(again[0]);
+  reply.segments[0].codec = wire::Codec::kFloat32;
+  bench.driver.receive(kShard0, reply);
+  REQUIRE(bench.ended(ticket));
+  // What was second comes now, once, though the first message went out twice.
+  std::ranges::fill(bench.gradients[0].as<float>(), 0.0F);
+  bench.step(model);
+  const auto next = bench.requests();
+  REQUIRE(next.size() == 1);
+  std::uint32_t index = 0;
+  float value = 0;
+  std::memcpy(&index, next[0].payload.data(), 4);
+  std::memcpy(&value, next[0].payload.data() + 4, 4);
+  CHECK(index == 7);
+  CHECK(value == 2.0F);
+}
+
+TEST_CASE("worker: a step brings bf16 weights where the model says so, and never others",
+          "[unit]") {
+  Bench bench;
+  bench.compression = {.pull = Compression::Pull::kBf16};
+  const auto model = bench.add_model("m", Async{}, 1, 2);
+  const Ticket ticket = bench.step(model);
+  const auto sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].segments[0].codec == wire::Codec::kFloat32);
+  auto reply = bench.reply_to(sent[0]);
+  reply.segments[0].bytes = 4;
+  const std::array<std::uint16_t, 2> halves{0x3F80, 0xC040};
+  reply.payload = Buffer::copy_of(std::as_bytes(std::span(halves)));
+  const auto codec = GENERATE(wire::Codec::kBf16, wire::Codec::kFp16);
+  reply.segments[0].codec = codec;
+  bench.driver.receive(kShard0, reply);
+  REQUIRE(bench.ended(ticket));
+  if (codec == wire::Codec::kFp16) {
+    CHECK_THAT(bench.failure(ticket), Catch::Contains("other weights than it was asked for"));
+    return;
+  }
+  CHECK(bench.weights[0].as<float>()[0] == 1.0F);
+  CHECK(bench.weights[0].as<float>()[1] == -3.0F);
 }
 
 TEST_CASE("worker: every operation ends, also those of a worker that has failed", "[unit]") {
