@@ -102,7 +102,8 @@ TEST_CASE("versus: plots hold their names, escaped, and no value that is not fin
       .title = "a < b", .x = "x", .y = "y", .lines = {{"one & two", "red", {{0, 1}, {1, NAN}}}}});
   CHECK_THAT(svg, Contains("a &lt; b") && Contains("one &amp; two") && !Contains("nan"));
   CHECK_THAT(
-      draw(BarPlot{.title = "t", .x = "x", .parts = {"p"}, .bars = {{"bar", {1.0}, 2.0, "n"}}}),
+      draw(BarPlot{
+          .title = "t", .x = "x", .parts = {"p"}, .mark = {}, .bars = {{"bar", {1.0}, 2.0, "n"}}}),
       Contains("bar</text>"));
   CHECK(tick_step(10.0) == Approx(2.0));
   CHECK(tick_step(0.0) == 1.0);
