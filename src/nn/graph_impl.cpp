@@ -74,10 +74,15 @@ void Graph::Impl::forward(std::span<const float> images, bool training) {
                      training, bound_);
     gradient_shares_[l] = 1.0F;
   }
-  each_segment(false, [&](std::size_t lane, const Segment& segment) {
-    if (!on_device()) await_weights(segment.first_parameter + segment.parameter_count);
-    lanes_[lane]->forward(segment);
-  });
+  try {
+    each_segment(false, [&](std::size_t lane, const Segment& segment) {
+      if (!on_device()) await_weights(segment.first_parameter + segment.parameter_count);
+      lanes_[lane]->forward(segment);
+    });
+  } catch (...) {  // of when_weights_needed(): the images may go once the caller has heard
+    for (const auto& stage : stages_) stage->backend->wait();
+    throw;
+  }
   training_ = training;
 }
 
