@@ -63,9 +63,12 @@ std::string decode_segment(const wire::Segment& segment,
     std::memcpy(to.data(), from.data(), from.size());
     return {};
   }
+  // Places are checked and then written to: they must not lie where the sender can change them in
+  // between (net/shm_lending.h).
+  const Buffer own = segment.codec == wire::Codec::kTopK ? Buffer::copy_of(from) : Buffer();
   const kernels::DecodePass pass{.codec = kernel_codec(segment.codec),
                                  .count = segment.count,
-                                 .encoded = from.data(),
+                                 .encoded = own.empty() ? from.data() : own.data(),
                                  .bytes = from.size(),
                                  .values = to.data()};
   const kernels::CodecError error = ops().decode(pass);
