@@ -201,13 +201,17 @@ def run(torch, options):
             if time.monotonic() > end - (75 if way in ("compiled", "graphs") else options.seconds):
                 result["left_out"].append(name)
                 continue
+            case = None  # its memory is free before the next one's is taken
+            torch._dynamo.reset()
+            if options.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
             try:
                 case = Case(torch, options, way, precision)
                 found = case.measure(options.seconds)
                 found |= {"way": way, "precision": precision}
                 if options.device.startswith("cuda"):
                     found["device_mib"] = torch.cuda.max_memory_allocated() / 2**20
-                    torch.cuda.reset_peak_memory_stats()
                 result["parameters"] = case.count
                 result["steps"].append(found)
                 print(f"PyTorch {name:20} {found['median_ms']:9.3f} ms ({found['low_ms']:.3f} to {found['high_ms']:.3f})")

@@ -20,7 +20,7 @@ Memory BlockPool::acquire(std::size_t bytes) {
   }
   if (!block) {
     block = std::make_shared<Block>();
-    block->memory = Memory::allocate(rounded == 0 ? kGranule : rounded);
+    block->memory = arena_.allocate(rounded == 0 ? kGranule : rounded);
     same_size.blocks.push_back(block);
     ++count_;
   }

@@ -16,6 +16,8 @@ namespace ps {
 
 class BlockPool {
  public:
+  explicit BlockPool(AllocateMemory source = &Memory::allocate) : arena_(source) {}
+
   // At least one byte; contents are what the last user left. Blocks are made as needed and never
   // given up.
   Memory acquire(std::size_t bytes);
@@ -32,6 +34,7 @@ class BlockPool {
     std::size_t next = 0;  // where the search for a free one starts
   };
 
+  Arena arena_;
   std::map<std::size_t, Class> classes_;  // by size, rounded up
   std::size_t count_ = 0;
 };

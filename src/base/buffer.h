@@ -70,15 +70,21 @@ class Memory {
   std::span<std::byte> bytes_;
 };
 
+// Where blocks of memory come from: Memory::allocate, or one whose memory other processes can map
+// (net/shared_memory.h). Zeroed, touched, 64-byte aligned.
+using AllocateMemory = Memory (*)(std::size_t bytes);
+
 // Hands out Memory side by side: what is allocated one after another is copied, registered or
 // mapped in one piece. Memory that is handed out keeps its whole block alive.
 class Arena {
  public:
+  explicit Arena(AllocateMemory source = &Memory::allocate) : source_(source) {}
   // 64-byte aligned and zeroed; a multiple of 64 bytes is followed at once by the next one, but for
   // the end of a block.
   Memory allocate(std::size_t bytes);
 
  private:
+  AllocateMemory source_;
   Memory block_;
   std::size_t used_ = 0;
 };

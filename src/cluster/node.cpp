@@ -104,7 +104,7 @@ void Node::flush() {
 }
 
 void Node::carry_out(Outbox::Send& send) {
-  net::Frames frames = to_frames(send.message, transport_.needs_checksum());
+  net::Frames frames = to_frames(send.message, transport_.needs_checksum(send.link));
   const auto waiting = blocked_.find(send.link);
   const auto result =
       waiting == blocked_.end() ? try_send(send.link, frames) : net::SendResult::kFull;

@@ -2,6 +2,10 @@
 // each is read from memory once whatever their number.
 #include <cstdint>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include "kernels/finite_math.h"
 #include "kernels/reduce_cpu.h"
 #include "kernels/update.h"
@@ -61,16 +65,16 @@ const PackedFloat* reduce_tile(const WeightedSum& sum,
   return tile;
 }
 
-// Applies the rule to `count` elements from `begin` on. The result tells of infinities and NaNs
-// (finite_math.h).
+// Applies the rule to `count` elements from `begin` on; their weights to `new_weights`. The result
+// tells of infinities and NaNs (finite_math.h).
 template <class Rule>
 std::uint32_t apply(const UpdatePass& pass,
                     const Rule rule,
                     std::size_t begin,
                     std::size_t count,
-                    const PackedFloat* gradient) {
+                    const PackedFloat* gradient,
+                    float* new_weights) {
   const float* weights = pass.weights + begin;
-  float* new_weights = pass.new_weights + begin;
   std::uint32_t seen = 0;
   if constexpr (Rule::kStates == 0) {
     PS_INDEPENDENT
@@ -106,15 +110,59 @@ std::uint32_t apply(const UpdatePass& pass,
   return seen;
 }
 
+#if defined(__SSE2__)
+// New weights of arrays larger than caches go past them: what they replace is not read first.
+constexpr std::size_t kStreamed = (std::size_t{16} << 20) / sizeof(float);
+static_assert(kTile % 4 == 0);
+
+bool streams(const UpdatePass& pass) {
+  return pass.size >= kStreamed && pass.new_weights != pass.weights &&
+         reinterpret_cast<std::uintptr_t>(pass.new_weights) % 16 == 0;
+}
+
+void stream_tile(float* to, const float* tile) {
+  for (std::size_t i = 0; i < kTile; i += 4) _mm_stream_ps(to + i, _mm_load_ps(tile + i));
+}
+
+template <class Rule>
+std::uint32_t run_streaming(const UpdatePass& pass, const Rule& rule, std::size_t end) {
+  alignas(64) float tile[kTile];
+  alignas(64) float fresh[kTile];
+  std::uint32_t seen = 0;
+  for (std::size_t begin = 0; begin < end; begin += kTile) {
+    if (pass.size - begin >= kAhead + kTile) fetch_tile<Rule>(pass, begin + kAhead);
+    const PackedFloat* const gradient = reduce_tile(pass.gradient, begin, kTile, tile);
+    seen |= apply(pass, rule, begin, kTile, gradient, fresh);
+    stream_tile(pass.new_weights + begin, fresh);
+  }
+  _mm_sfence();  // before whoever is told that they are there
+  return seen;
+}
+#else
+bool streams(const UpdatePass& /*pass*/) {
+  return false;
+}
+template <class Rule>
+std::uint32_t run_streaming(const UpdatePass&, const Rule&, std::size_t) {
+  return 0;
+}
+#endif
+
 template <class Rule>
 bool run(const UpdatePass& pass, const Rule& rule) {
   alignas(64) float tile[kTile];
   std::uint32_t seen = 0;
-  for (std::size_t begin = 0; begin < pass.size; begin += kTile) {
+  std::size_t begin = 0;
+  if (streams(pass)) {
+    begin = pass.size / kTile * kTile;
+    seen = run_streaming(pass, rule, begin);
+  }
+  for (; begin < pass.size; begin += kTile) {
     const std::size_t left = pass.size - begin;
     const std::size_t count = left < kTile ? left : kTile;
     if (left >= kAhead + kTile) fetch_tile<Rule>(pass, begin + kAhead);
-    seen |= apply(pass, rule, begin, count, reduce_tile(pass.gradient, begin, count, tile));
+    const PackedFloat* const gradient = reduce_tile(pass.gradient, begin, count, tile);
+    seen |= apply(pass, rule, begin, count, gradient, pass.new_weights + begin);
   }
   return is_finite_mark(seen);
 }

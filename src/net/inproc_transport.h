@@ -50,8 +50,7 @@ class InprocTransport final : public Transport {
   SendResult send(Link link, const Frames& frames) override;
   bool receive(Link& from, Frames& frames) override;
   [[nodiscard]] int fd() const noexcept override;
-  Memory region(std::size_t bytes) override { return Memory::allocate(bytes); }
-  [[nodiscard]] bool needs_checksum() const noexcept override { return false; }
+  [[nodiscard]] bool needs_checksum(Link /*link*/) const noexcept override { return false; }
 
  private:
   bool try_connect(Link link) PS_REQUIRES(thread_);

@@ -19,8 +19,8 @@ constexpr std::size_t kControlBytes = 4096;  // per ring, so that the data start
 constexpr std::size_t kPieceBytes = std::size_t{256} << 10;  // so that reader and writer overlap
 constexpr std::uint64_t kMinRingBytes = 4096;
 constexpr std::uint64_t kMaxRingBytes = std::uint64_t{1} << 30;
-constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-static_assert(sizeof(RingControl) <= kControlBytes);
+constexpr std::size_t kFlagsAt = 1024;  // within those
+static_assert(sizeof(RingControl) <= kFlagsAt && kFlagsAt + sizeof(LoanFlags) <= kControlBytes);
 
 constexpr std::size_t mapping_bytes(std::size_t ring_bytes) {
   return 2 * (kControlBytes + ring_bytes);
@@ -32,15 +32,15 @@ RingControl& control_of(const SharedMapping& mapping, std::size_t ring) {
   return *std::launder(reinterpret_cast<RingControl*>(at));
 }
 
+// What goes with the messages of that ring. All bits 0 is the state at the start.
+LoanFlags& flags_of(const SharedMapping& mapping, std::size_t ring) {
+  std::byte* const at = mapping.bytes().data() + ring * (mapping.bytes().size() / 2) + kFlagsAt;
+  return *std::launder(reinterpret_cast<LoanFlags*>(at));
+}
+
 std::span<std::byte> data_of(const SharedMapping& mapping, std::size_t ring) {
   const std::size_t half = mapping.bytes().size() / 2;
   return mapping.bytes().subspan(ring * half + kControlBytes, half - kControlBytes);
-}
-
-std::span<std::byte> map_shared(int fd, std::size_t bytes) {
-  void* const at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-  if (at == MAP_FAILED) return {};
-  return {static_cast<std::byte*>(at), bytes};
 }
 
 Descriptor make_doorbell() {
@@ -66,40 +66,19 @@ Memory memory_for(std::size_t bytes) {
 
 }  // namespace
 
-std::shared_ptr<SharedMapping> SharedMapping::create(std::size_t bytes) {
-  Descriptor fd(::memfd_create("ps", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd || ::ftruncate(fd.get(), static_cast<::off_t>(bytes)) != 0 ||
-      ::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) {
-    return nullptr;
-  }
-  return map(std::move(fd), bytes);
-}
-
-std::shared_ptr<SharedMapping> SharedMapping::map(Descriptor fd, std::size_t bytes) {
-  struct ::stat info {};
-  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
-  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || ::fstat(fd.get(), &info) != 0 ||
-      static_cast<std::uint64_t>(info.st_size) < bytes) {
-    return nullptr;
-  }
-  const std::span<std::byte> mapped = map_shared(fd.get(), bytes);
-  if (mapped.empty()) return nullptr;
-  return std::shared_ptr<SharedMapping>(new SharedMapping(std::move(fd), mapped));
-}
-
-SharedMapping::~SharedMapping() {
-  ::munmap(bytes_.data(), bytes_.size());
-}
-
-ShmChannel::ShmChannel(std::shared_ptr<SharedMapping> mapping,
+ShmChannel::ShmChannel(const std::shared_ptr<SharedMapping>& mapping,
                        bool connects,
+                       Descriptor socket,
                        const TransportLimits& limits)
-    : mapping_(std::move(mapping)),
+    : mapping_(mapping),
       limits_(limits),
       writer_(control_of(*mapping_, connects ? 0 : 1), data_of(*mapping_, connects ? 0 : 1)),
-      reader_(control_of(*mapping_, connects ? 1 : 0), data_of(*mapping_, connects ? 1 : 0)) {}
+      reader_(control_of(*mapping_, connects ? 1 : 0), data_of(*mapping_, connects ? 1 : 0)),
+      lender_(flags_of(*mapping_, connects ? 0 : 1)),
+      borrower_(mapping, flags_of(*mapping_, connects ? 1 : 0)),
+      socket_(std::move(socket)) {}
 
-std::unique_ptr<ShmChannel> ShmChannel::open(int socket,
+std::unique_ptr<ShmChannel> ShmChannel::open(Descriptor socket,
                                              std::size_t ring_bytes,
                                              const TransportLimits& limits) {
   PS_ASSERT(std::has_single_bit(ring_bytes), "a ring's size is a power of two");
@@ -112,16 +91,17 @@ std::unique_ptr<ShmChannel> ShmChannel::open(int socket,
     control->reader_waits.store(1, std::memory_order_relaxed);  // so the first write wakes it
   }
   const ShmHello hello{.ring_bytes = ring_bytes};
-  const std::array<int, kPassedFds> fds{mapping->fd(), peer.get(), own.get()};
-  if (!send_with_fds(socket, std::as_bytes(std::span(&hello, 1)), fds)) return nullptr;
-  std::unique_ptr<ShmChannel> channel(new ShmChannel(std::move(mapping), true, limits));
+  const std::array<int, kHelloFds> fds{mapping->fd(), peer.get(), own.get()};
+  if (!send_with_fds(socket.get(), std::as_bytes(std::span(&hello, 1)), fds)) return nullptr;
+  std::unique_ptr<ShmChannel> channel(new ShmChannel(mapping, true, std::move(socket), limits));
   channel->own_doorbell_ = std::move(own);
   channel->peer_doorbell_ = std::move(peer);
   return channel;
 }
 
 std::unique_ptr<ShmChannel> ShmChannel::accept(const ShmHello& hello,
-                                               std::array<Descriptor, kPassedFds> fds,
+                                               std::array<Descriptor, kHelloFds> fds,
+                                               Descriptor socket,
                                                const TransportLimits& limits) {
   if (hello.magic != ShmHello::kMagic || hello.version != ShmHello{}.version ||
       !std::has_single_bit(hello.ring_bytes) || hello.ring_bytes < kMinRingBytes ||
@@ -129,9 +109,10 @@ std::unique_ptr<ShmChannel> ShmChannel::accept(const ShmHello& hello,
     return nullptr;
   }
   if (!use_as_doorbell(fds[1].get()) || !use_as_doorbell(fds[2].get())) return nullptr;
-  auto mapping = SharedMapping::map(std::move(fds[0]), mapping_bytes(hello.ring_bytes));
+  auto mapping = SharedMapping::map(std::move(fds[0]), mapping_bytes(hello.ring_bytes),
+                                    SharedMapping::Access::kWrite);
   if (!mapping) return nullptr;
-  std::unique_ptr<ShmChannel> channel(new ShmChannel(std::move(mapping), false, limits));
+  std::unique_ptr<ShmChannel> channel(new ShmChannel(mapping, false, std::move(socket), limits));
   channel->own_doorbell_ = std::move(fds[1]);
   channel->peer_doorbell_ = std::move(fds[2]);
   return channel;
@@ -153,25 +134,33 @@ void ShmChannel::clear_doorbell() noexcept {
 
 bool ShmChannel::send(const Frames& frames) {
   PS_DCHECK(!full(), "the caller asks first");
+  lender_.collect();
   queue_.push_back(frames);
   return queue_.size() > 1 || flush();  // behind others: the doorbell says when there is room
 }
 
 std::span<const std::byte> ShmChannel::unsent() const {
   const Frames& frames = queue_.front();
+  const bool lent = sending_prefix_.loan.region != 0;
   const std::array<std::span<const std::byte>, 3> parts{
-      std::as_bytes(std::span(&sending_prefix_, 1)), frames.header.bytes(), frames.payload.bytes()};
+      std::as_bytes(std::span(&sending_prefix_, 1)), frames.header.bytes(),
+      lent ? std::span<const std::byte>() : frames.payload.bytes()};
   return parts[sent_.part].subspan(sent_.done);
+}
+
+void ShmChannel::start_sending() {
+  started_ = true;
+  const Frames& frames = queue_.front();
+  sending_prefix_.header_bytes = static_cast<std::uint32_t>(frames.header.size());
+  sending_prefix_.payload_bytes = frames.payload.size();
+  sending_prefix_.loan = lender_.lend(frames.payload, socket_.get()).value_or(Loan{});
 }
 
 // The reader is woken when a message is complete, when a piece of a large one is there, and when
 // the ring is full; not for a prefix alone.
 bool ShmChannel::flush() {
   while (!queue_.empty()) {
-    if (sent_.part == 0 && sent_.done == 0) {
-      sending_prefix_.header_bytes = static_cast<std::uint32_t>(queue_.front().header.size());
-      sending_prefix_.payload_bytes = queue_.front().payload.size();
-    }
+    if (!started_) start_sending();
     const std::span<const std::byte> rest = unsent();
     if (rest.empty() && sent_.part < 2) {
       sent_ = {sent_.part + 1, 0};
@@ -180,6 +169,7 @@ bool ShmChannel::flush() {
     if (rest.empty()) {
       queue_.pop_front();
       sent_ = {};
+      started_ = false;
       wake_reader();
       continue;
     }
@@ -204,18 +194,29 @@ bool ShmChannel::start_message() {
     return false;
   }
   header_ = memory_for(prefix_.header_bytes);
-  payload_ = memory_for(prefix_.payload_bytes);
+  if (prefix_.loan.region == 0) {
+    payload_ = memory_for(prefix_.payload_bytes);
+    return true;
+  }
+  // Its memory was introduced before, on the socket.
+  if (!borrower_.knows(prefix_.loan) && (socket_.get() < 0 || !hears())) return false;
+  if (!borrower_.knows(prefix_.loan)) return false;
+  const auto borrowed = borrower_.borrow(prefix_.loan, prefix_.payload_bytes);
+  if (!borrowed) return false;
+  borrowed_ = *borrowed;
   return true;
 }
 
 ShmChannel::Read ShmChannel::read(Frames& frames) {
+  lender_.collect();
   for (;;) {
     std::span<std::byte> rest = unread();
     if (rest.empty()) {
       if (received_.part == 0 && !start_message()) return Read::kBroken;
       received_ = {received_.part + 1, 0};
       if (received_.part < 3) continue;
-      frames = {header_.buffer(), payload_.buffer()};
+      frames = {header_.buffer(), prefix_.loan.region != 0 ? borrowed_ : payload_.buffer()};
+      borrowed_ = {};
       header_ = {};
       payload_ = {};
       received_ = {};

@@ -35,18 +35,6 @@ ShmTransport::ShmTransport(const ShmOptions& options)
 
 ShmTransport::~ShmTransport() = default;
 
-Memory ShmTransport::region(std::size_t bytes) {
-  if (bytes == 0) return {};
-  auto mapping = SharedMapping::create(bytes);
-  if (!mapping) {
-    throw Error(ErrorCode::kUnavailable,
-                "no shared memory of " + std::to_string(bytes) +
-                    " bytes: raise the memory limit, or the limit of open files (ulimit -n)");
-  }
-  const auto view = mapping->bytes();
-  return {std::move(mapping), view};
-}
-
 std::string ShmTransport::bind(const std::string& endpoint) {
   thread_.check_or_unowned();
   PS_ASSERT(!listener_.socket, "a transport is bound at most once");
@@ -83,10 +71,8 @@ void ShmTransport::connect(Link link, const std::string& endpoint) {
 bool ShmTransport::try_connect(Link link, Connection& connection) {
   auto socket = connect_unix(connection.path);
   if (!socket) return false;
-  connection.channel = ShmChannel::open(socket->get(), options_.ring_bytes, options_.limits);
-  if (!connection.channel) return false;
-  connection.socket = std::move(*socket);
-  return attach(link, connection);
+  connection.channel = ShmChannel::open(std::move(*socket), options_.ring_bytes, options_.limits);
+  return connection.channel && attach(link, connection);
 }
 
 void ShmTransport::wait_for_listener() {
@@ -108,7 +94,7 @@ bool ShmTransport::attach(Link link, Connection& connection) {
   connection.peer_gone = false;
   connection.broken = false;
   try {
-    connection.socket_tag = watch(connection.socket.get(), Kind::kSocket, link);
+    connection.socket_tag = watch(connection.channel->socket_fd(), Kind::kSocket, link);
     connection.doorbell_tag = watch(connection.channel->doorbell_fd(), Kind::kDoorbell, link);
   } catch (const Error&) {
     detach(connection);
@@ -120,9 +106,9 @@ bool ShmTransport::attach(Link link, Connection& connection) {
 
 void ShmTransport::detach(Connection& connection) {
   if (!connection.channel) return;
-  if (connection.socket) unwatch(connection.socket.get(), connection.socket_tag);
+  if (connection.channel->socket_fd() >= 0)
+    unwatch(connection.channel->socket_fd(), connection.socket_tag);
   unwatch(connection.channel->doorbell_fd(), connection.doorbell_tag);
-  connection.socket.reset();
   connection.channel.reset();
 }
 
@@ -233,10 +219,10 @@ void ShmTransport::handle(std::uint64_t tag) {
     case Kind::kGreeting:
       return greet(tag);
     case Kind::kSocket: {
-      // After HELLO the peer sends nothing here: this is its end, or a breach.
       Connection& connection = connections_.at(link);
-      unwatch(connection.socket.get(), tag);
-      connection.socket.reset();
+      if (connection.channel->hears()) return;
+      unwatch(connection.channel->socket_fd(), tag);
+      connection.channel->hang_up();
       connection.peer_gone = true;
       return mark_ready(link, connection);
     }
@@ -274,26 +260,25 @@ void ShmTransport::drop_greeting(std::uint64_t tag) {
 
 void ShmTransport::greet(std::uint64_t tag) {
   ShmHello hello{.magic = 0, .version = 0, .ring_bytes = 0};
-  std::array<Descriptor, kPassedFds> fds;
+  std::array<Descriptor, kHelloFds> fds;
   const int socket = greetings_.at(tag).get();
   const Received received =
       receive_with_fds(socket, std::as_writable_bytes(std::span(&hello, 1)), fds);
   if (received == Received::kNothing) return;
-  std::unique_ptr<ShmChannel> channel;
-  if (received == Received::kPacket) {
-    channel = ShmChannel::accept(hello, std::move(fds), options_.limits);
-  }
   Descriptor kept = std::move(greetings_.at(tag));
   unwatch(kept.get(), tag);
   greetings_.erase(tag);
   std::erase(greeting_order_, tag);
+  std::unique_ptr<ShmChannel> channel;
+  if (received == Received::kPacket) {
+    channel = ShmChannel::accept(hello, std::move(fds), std::move(kept), options_.limits);
+  }
   if (!channel) {
     links_cut_.fetch_add(1, std::memory_order_relaxed);
     return;
   }
   const Link link = next_accepted_++;
   Connection& connection = connections_[link];
-  connection.socket = std::move(kept);
   connection.channel = std::move(channel);
   if (!attach(link, connection)) connections_.erase(link);
 }

@@ -1,5 +1,6 @@
 // Transport through shared memory between processes of one user on one host. Frames are copied into
-// a ring and out of it; a unix socket introduces the two sides and shows the death of one.
+// a ring and out of it, but for large payloads in memory of allocate_shared(), which the peer reads
+// where they lie; a unix socket introduces the two sides and shows the death of one.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,7 @@ class ShmTransport final : public Transport {
   SendResult send(Link link, const Frames& frames) override;
   bool receive(Link& from, Frames& frames) override;
   [[nodiscard]] int fd() const noexcept override { return epoll_fd_; }
-  Memory region(std::size_t bytes) override;
-  [[nodiscard]] bool needs_checksum() const noexcept override { return false; }
+  [[nodiscard]] bool needs_checksum(Link /*link*/) const noexcept override { return false; }
 
   // How many links were cut because their peer broke the rules.
   [[nodiscard]] std::uint64_t links_cut() const noexcept {
@@ -55,7 +55,6 @@ class ShmTransport final : public Transport {
   };
   struct Connection {
     std::string path;  // what the link was opened to; empty when a peer opened it
-    Descriptor socket;
     std::unique_ptr<ShmChannel> channel;  // null while an own link waits for its listener
     std::uint64_t socket_tag = 0;
     std::uint64_t doorbell_tag = 0;

@@ -106,8 +106,9 @@ class SimTransport final : public Transport {
   SendResult send(Link link, const Frames& frames) override;
   bool receive(Link& from, Frames& frames) override;
   [[nodiscard]] int fd() const noexcept override;
-  Memory region(std::size_t bytes) override { return Memory::allocate(bytes); }
-  [[nodiscard]] bool needs_checksum() const noexcept override { return true; }  // bits may flip
+  [[nodiscard]] bool needs_checksum(Link /*link*/) const noexcept override {
+    return true;
+  }  // bits may flip
 
   // For SimState.
   [[nodiscard]] SimNode node() const noexcept { return node_; }

@@ -70,12 +70,8 @@ class Transport {
   // it waits on the descriptor, also after each send().
   [[nodiscard]] virtual int fd() const noexcept = 0;
 
-  // Memory that this transport sends from without a copy, touched; shared with peers on the same
-  // host where the transport can. Throws ps::Error(kUnavailable) when there is none.
-  virtual Memory region(std::size_t bytes) = 0;
-
-  // True when bytes cross a network card on the way, so that payloads want a checksum.
-  [[nodiscard]] virtual bool needs_checksum() const noexcept = 0;
+  // True when bytes to that peer cross a network card, so that payloads want a checksum.
+  [[nodiscard]] virtual bool needs_checksum(Link link) const noexcept = 0;
 };
 
 }  // namespace ps::net

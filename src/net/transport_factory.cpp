@@ -1,5 +1,6 @@
 #include "net/transport_factory.h"
 
+#include "net/shared_memory.h"
 #include "net/shm_transport.h"
 #include "net/zmq_transport.h"
 
@@ -25,6 +26,10 @@ std::unique_ptr<Transport> make_transport(const TransportOptions& options,
                  .limits = options.limits,
                  .linger_ms = options.linger_ms,
                  .allow_insecure_network = options.allow_insecure_network});
+}
+
+AllocateMemory memory_of(TransportKind kind) {
+  return kind == TransportKind::kShm ? &allocate_shared : &Memory::allocate;
 }
 
 std::string bind_endpoint(TransportKind kind, const std::string& place, const std::string& name) {

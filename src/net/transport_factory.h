@@ -33,6 +33,9 @@ struct TransportShared {
 std::unique_ptr<Transport> make_transport(const TransportOptions& options,
                                           const TransportShared& shared);
 
+// Where memory comes from that transports of this kind send without copying it, if they can.
+AllocateMemory memory_of(TransportKind kind);
+
 // What a node binds: "inproc://*", "tcp://<place>:*" (place: a host), "ipc://<place>/<name>" or
 // "shm://<place>/<name>.sock" (place: an absolute directory, mode 0700; the path at most 107
 // bytes).

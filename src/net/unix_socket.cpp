@@ -10,6 +10,8 @@
 
 #include <ps/error.h>
 
+#include "base/assert.h"
+
 namespace ps::net {
 namespace {
 
@@ -99,28 +101,29 @@ bool same_user(int socket) noexcept {
 
 bool send_with_fds(int socket,
                    std::span<const std::byte> bytes,
-                   const std::array<int, kPassedFds>& fds) noexcept {
+                   std::span<const int> fds) noexcept {
+  PS_DCHECK(fds.size() <= kMaxPassedFds, "there is no room for more");
   ::iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
-  alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> control{};
+  alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxPassedFds)> control{};
   ::msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
   ::cmsghdr* const rights = CMSG_FIRSTHDR(&message);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof fds);
-  std::memcpy(CMSG_DATA(rights), fds.data(), sizeof fds);
+  rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
          static_cast<::ssize_t>(bytes.size());
 }
 
 Received receive_with_fds(int socket,
                           std::span<std::byte> bytes,
-                          std::array<Descriptor, kPassedFds>& fds) noexcept {
+                          std::span<Descriptor> fds) noexcept {
   ::iovec part{bytes.data(), bytes.size()};
-  alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kPassedFds)> control{};
+  alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxPassedFds)> control{};
   ::msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -135,10 +138,11 @@ Received receive_with_fds(int socket,
        item = CMSG_NXTHDR(&message, item)) {
     if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t passed = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < passed && taken < fds.size(); ++i) {
+    for (std::size_t i = 0; i < passed; ++i, ++taken) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(item) + i * sizeof(int), sizeof fd);
-      fds[taken++].reset(fd);
+      Descriptor passed_fd(fd);  // closed if it is one too many
+      if (taken < fds.size()) fds[taken] = std::move(passed_fd);
     }
   }
   // The kernel drops descriptors beyond the control buffer, and says so.

@@ -50,18 +50,17 @@ std::optional<Descriptor> connect_unix(const std::string& path);
 // True when the process at the other end runs as this user.
 bool same_user(int socket) noexcept;
 
-inline constexpr std::size_t kPassedFds = 3;
+inline constexpr std::size_t kMaxPassedFds = 3;
 
-// One packet with kPassedFds descriptors; false when the peer is gone.
-bool send_with_fds(int socket,
-                   std::span<const std::byte> bytes,
-                   const std::array<int, kPassedFds>& fds) noexcept;
+// One packet with these descriptors; false when the peer is gone or has no room for it. REQUIRES:
+// at most kMaxPassedFds.
+bool send_with_fds(int socket, std::span<const std::byte> bytes, std::span<const int> fds) noexcept;
 
 enum class Received { kPacket, kNothing, kGone };
-// Fills `bytes` exactly and takes kPassedFds descriptors. Anything else that the peer sent is
+// Fills `bytes` and `fds` exactly. Anything else that the peer sent is
 // kGone; descriptors that came with it are closed.
 Received receive_with_fds(int socket,
                           std::span<std::byte> bytes,
-                          std::array<Descriptor, kPassedFds>& fds) noexcept;
+                          std::span<Descriptor> fds) noexcept;
 
 }  // namespace ps::net

@@ -73,7 +73,8 @@ class ForgottenLinks {
 struct Socket {
   zmq::socket_t zmq;
   std::uint64_t tag = 0;
-  bool ready = false;  // is in Impl::ready
+  bool ready = false;        // is in Impl::ready
+  bool leaves_host = false;  // its peers may be on other hosts
 };
 
 }  // namespace
@@ -129,8 +130,10 @@ int ZmqTransport::fd() const noexcept PS_THREAD_ATTRIBUTE(no_thread_safety_analy
   return impl_->epoll.fd();  // never changes
 }
 
-bool ZmqTransport::needs_checksum() const noexcept {
-  return impl_->options.scheme == ZmqOptions::Scheme::kTcp;
+bool ZmqTransport::needs_checksum(Link link) const noexcept {
+  impl_->thread.check();
+  const Socket* const socket = impl_->find(link >= kAcceptedBit ? kRouterTag : link);
+  return socket != nullptr && socket->leaves_host;
 }
 
 std::uint64_t ZmqTransport::refused_messages() const noexcept {
@@ -156,6 +159,7 @@ std::string ZmqTransport::Impl::bind_tcp(const std::string& endpoint) {
   auto socket = std::make_unique<Socket>();
   socket->zmq = make_router(*context, options, host.find(':') != std::string_view::npos);
   socket->tag = kRouterTag;
+  socket->leaves_host = !is_loopback(host);
   try {
     socket->zmq.bind(endpoint);
   } catch (const zmq::error_t& error) {
@@ -201,8 +205,11 @@ void ZmqTransport::connect(Link link, const std::string& endpoint) {
   impl_->thread.check();
   require_own_link(link);
   bool ipv6 = false;
+  bool leaves_host = false;
   if (impl_->options.scheme == ZmqOptions::Scheme::kTcp) {
-    ipv6 = tcp_host_of(address_of(endpoint, "tcp")).find(':') != std::string_view::npos;
+    const std::string_view host = tcp_host_of(address_of(endpoint, "tcp"));
+    ipv6 = host.find(':') != std::string_view::npos;
+    leaves_host = !is_loopback(host);
   } else {
     require_socket_path(std::string(address_of(endpoint, "ipc")));
   }
@@ -210,6 +217,7 @@ void ZmqTransport::connect(Link link, const std::string& endpoint) {
   auto socket = std::make_unique<Socket>();
   socket->zmq = make_dealer(*impl_->context, impl_->options, ipv6);
   socket->tag = link;
+  socket->leaves_host = leaves_host;
   try {
     socket->zmq.connect(endpoint);
   } catch (const zmq::error_t& error) {

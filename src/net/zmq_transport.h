@@ -38,8 +38,7 @@ class ZmqTransport final : public Transport {
   SendResult send(Link link, const Frames& frames) override;
   bool receive(Link& from, Frames& frames) override;
   [[nodiscard]] int fd() const noexcept override;
-  Memory region(std::size_t bytes) override { return Memory::allocate(bytes); }
-  [[nodiscard]] bool needs_checksum() const noexcept override;
+  [[nodiscard]] bool needs_checksum(Link link) const noexcept override;
 
   // How many messages were dropped because they were not two frames within the limits, or their
   // sender had chosen its own routing id.

@@ -118,17 +118,21 @@ void DeviceTwins::pin() {
   }
 }
 
-void DeviceTwins::upload_weights() {
+void DeviceTwins::upload_weights(const Arrive* arrive) {
   if (!laid_out_) lay_out();
   computed_.record(*backend_.queue());
   up_.view().wait(computed_);  // the last pass still reads the old ones
-  for (std::size_t i = 0; i < pieces_.size(); ++i) {
-    const std::size_t first = pieces_[i].first;
-    kernels::copy_to_device(weights_.bytes().data() + offsets_[first], host_[first].weights,
-                            bytes_of(pieces_[i]), up_);
-    uploaded_[i].record(up_);
-  }
-  needed_ = 0;
+  arrive_ = arrive;
+  begun_ = needed_ = 0;
+  while (arrive_ == nullptr && begun_ < pieces_.size()) copy_next_piece();
+}
+
+void DeviceTwins::copy_next_piece() {
+  const Piece& piece = pieces_[begun_];
+  if (arrive_ != nullptr) (*arrive_)(piece.last);
+  kernels::copy_to_device(weights_.bytes().data() + offsets_[piece.first],
+                          host_[piece.first].weights, bytes_of(piece), up_);
+  uploaded_[begun_++].record(up_);
 }
 
 void DeviceTwins::begin_backward(std::size_t others) {
@@ -141,6 +145,7 @@ void DeviceTwins::begin_backward(std::size_t others) {
 void DeviceTwins::need_weights(std::size_t first, std::size_t count) {
   if (count == 0) return;
   for (const std::size_t last = piece_of_[first + count - 1]; needed_ <= last; ++needed_) {
+    if (begun_ == needed_) copy_next_piece();
     backend_.queue()->wait(uploaded_[needed_]);
   }
 }

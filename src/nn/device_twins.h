@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -38,8 +39,11 @@ class DeviceTwins {
   // How much of the host's memory the driver would not pin: copies of that take a detour.
   [[nodiscard]] std::size_t pageable_bytes() const { return pageable_bytes_; }
 
-  // Begins to copy all weights, the first parameters' first.
-  void upload_weights();
+  // Returns when the parameters before `last` are in the host's memory.
+  using Arrive = std::function<void(std::size_t last)>;
+  // Begins a pass: to copy all weights, the first parameters' first. With `arrive`, which lives as
+  // long as the pass, a piece is asked for and its copy begun when need_weights() comes to it.
+  void upload_weights(const Arrive* arrive = nullptr);
   // What is enqueued from now on finds these weights.
   void need_weights(std::size_t first, std::size_t count);
 
@@ -64,6 +68,7 @@ class DeviceTwins {
   [[nodiscard]] bool adjacent(std::size_t parameter, bool gradients) const;
   [[nodiscard]] std::size_t bytes_of(const Piece& piece) const;
   void pin();
+  void copy_next_piece();
   void sum_gradients(std::size_t first);
   void send_gradients(std::size_t first);
 
@@ -83,7 +88,9 @@ class DeviceTwins {
   std::vector<Piece> pieces_;             // of weights
   std::vector<kernels::Event> uploaded_;  // the end of each piece's copy: as many as parameters
   std::vector<std::size_t> piece_of_;     // a parameter's
-  std::size_t needed_ = 0;                // pieces that computing waits for already
+  const Arrive* arrive_ = nullptr;
+  std::size_t begun_ = 0;   // pieces whose copies have begun
+  std::size_t needed_ = 0;  // pieces that computing waits for already
   std::vector<kernels::HostRegistration> registrations_;
   std::size_t pageable_bytes_ = 0;
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include <ps/nn/detection.h>
 #include <ps/nn/graph.h>
@@ -97,6 +98,10 @@ void Graph::bind(std::size_t parameter, std::span<const float> weights, std::spa
 
 void Graph::prepare(std::int64_t max_batch, const Placement& placement) {
   impl_->prepare(max_batch, placement);
+}
+
+void Graph::when_weights_needed(WeightsNeeded needed) {
+  impl_->when_weights_needed(std::move(needed));
 }
 
 void Graph::scale_loss(float scale) {

@@ -43,6 +43,10 @@ void Graph::Impl::each_segment(bool backward, const Visit& visit) const {
   }
 }
 
+void Graph::Impl::await_weights(std::size_t last) {
+  for (; weights_needed_ && weights_here_ < last; ++weights_here_) weights_needed_(weights_here_);
+}
+
 void Graph::Impl::forward(std::span<const float> images, bool training) {
   const std::int64_t sample = nodes_.front().shape.size();
   const auto batch = static_cast<std::int64_t>(images.size()) / sample;
@@ -53,10 +57,12 @@ void Graph::Impl::forward(std::span<const float> images, bool training) {
   }
   check_bound(training);
   batch_ = batch;
-  training_ = training;
+  training_ = false;
+  weights_here_ = 0;
   active_ = static_cast<std::size_t>(std::min<std::int64_t>(batch, std::ssize(lanes_)));
-  for (const auto& stage : stages_) {
-    if (stage->twins) stage->twins->upload_weights();
+  for (std::size_t s = 0; s < stages_.size(); ++s) {
+    const auto& stage = stages_[s];
+    if (stage->twins) stage->twins->upload_weights(weights_needed_ ? &arrivals_[s] : nullptr);
     if (!stage->arrivals) continue;
     stage->idle->record(*stage->backend->queue());
     stage->arrivals->view().wait(*stage->idle);
@@ -68,8 +74,11 @@ void Graph::Impl::forward(std::span<const float> images, bool training) {
                      training, bound_);
     gradient_shares_[l] = 1.0F;
   }
-  each_segment(false,
-               [&](std::size_t lane, const Segment& segment) { lanes_[lane]->forward(segment); });
+  each_segment(false, [&](std::size_t lane, const Segment& segment) {
+    if (!on_device()) await_weights(segment.first_parameter + segment.parameter_count);
+    lanes_[lane]->forward(segment);
+  });
+  training_ = training;
 }
 
 std::span<const float> Graph::Impl::output() {

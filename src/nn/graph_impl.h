@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <ps/nn/detection.h>
@@ -29,6 +30,7 @@ class Graph::Impl {
   [[nodiscard]] const std::vector<Parameter>& parameters() const noexcept { return parameters_; }
   void bind(std::size_t parameter, std::span<const float> weights, std::span<float> gradient);
   void prepare(std::int64_t max_batch, const Placement& placement);
+  void when_weights_needed(WeightsNeeded needed) { weights_needed_ = std::move(needed); }
   void scale_loss(float scale) { loss_scale_ = scale; }
 
   // Enqueues the pass. output() is then what it has computed, in the host's memory.
@@ -68,6 +70,7 @@ class Graph::Impl {
   void bind_stages(std::size_t parameter);
   [[nodiscard]] Slice slice(std::size_t lane) const;
   void check_bound(bool gradients) const;
+  void await_weights(std::size_t last);
   // Calls visit(lane, segment) for all that this batch needs, in the order to enqueue them.
   using Visit = std::function<void(std::size_t lane, const Segment& segment)>;
   void each_segment(bool backward, const Visit& visit) const;
@@ -88,7 +91,11 @@ class Graph::Impl {
   std::vector<Segment> segments_;                      // of all nodes
   std::vector<kernels::PinnedBuffer> output_on_host_;  // one on GPUs
 
+  WeightsNeeded weights_needed_;
+  std::vector<DeviceTwins::Arrive> arrivals_;  // of each stage, for its own parameters
+
   // The last forward pass.
+  std::size_t weights_here_ = 0;  // parameters before this have arrived
   std::int64_t batch_ = 0;
   std::size_t active_ = 0;  // lanes
   bool training_ = false;   // and no backward pass since

@@ -181,6 +181,7 @@ void Graph::Impl::prepare(std::int64_t max_batch, const Placement& placement) {
   output_on_host_.clear();
   segments_.clear();
   stages_.clear();
+  arrivals_.clear();
   split_ = !placement.ends.empty();
   std::span<const Device> devices = placement.devices;
   if (!split_ && std::ssize(devices) > max_batch)
@@ -197,7 +198,11 @@ void Graph::Impl::prepare(std::int64_t max_batch, const Placement& placement) {
   if (split_ && placement.micro_batches > 0) lanes = placement.micro_batches;
   lanes = std::min(lanes, max_batch);
   const std::int64_t lane_batch = (max_batch + lanes - 1) / lanes;
-  for (const auto& stage : stages_) prepare_stage(*stage, lane_batch, split_ && lanes > 1);
+  for (const auto& stage : stages_) {
+    prepare_stage(*stage, lane_batch, split_ && lanes > 1);
+    arrivals_.emplace_back(
+        [this, base = stage->first_parameter](std::size_t last) { await_weights(base + last); });
+  }
   for (std::int64_t l = 0; l < lanes; ++l) {
     std::vector<Stage*> path;
     for (const auto& stage : stages_) {

@@ -52,7 +52,7 @@ constexpr Key<Config> kKeys[] = {
      "inherited descriptor that the bound endpoint is written to; set by psrun"},
 
     {PS_KEY(transport.kind), Names{"auto|inproc|ipc|tcp|shm"},
-     "how messages travel; auto: inproc alone, ipc among processes of one host"},
+     "how messages travel; auto: inproc alone, shm among processes of one host"},
     {PS_KEY(transport.directory), Anything{}, "directory, of mode 0700, of ipc and shm sockets"},
     {PS_KEY(transport.host), Anything{}, "address that tcp listens on"},
     {PS_KEY(transport.allow_insecure_network), Anything{},

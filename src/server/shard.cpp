@@ -14,7 +14,8 @@
 
 namespace ps::server {
 
-Shard::Shard(Options options) : options_(std::move(options)), agent_(options_.agent) {}
+Shard::Shard(Options options)
+    : options_(std::move(options)), agent_(options_.agent), pool_(options_.allocate) {}
 
 void Shard::on_start(TimePoint now, cluster::Outbox& out) {
   agent_.start(now, out);

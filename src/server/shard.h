@@ -55,6 +55,7 @@ class Shard final : public cluster::Core {
     cluster::Agent::Options agent;
     std::size_t staging_bytes = std::size_t{1} << 30;  // of contributions that wait for their round
     UpdateObserver* observer = nullptr;                // not owned
+    AllocateMemory allocate = &Memory::allocate;       // for what is sent
   };
   struct Counters {
     std::uint64_t updates = 0;

@@ -7,13 +7,15 @@
 
 #include <ps/error.h>
 
+#include "ops/malloc.h"
+
 namespace ps {
 namespace {
 
 net::TransportKind choose(ops::TransportKind kind, bool one_process) {
   switch (kind) {
     case ops::TransportKind::kAuto:
-      return one_process ? net::TransportKind::kInproc : net::TransportKind::kIpc;
+      return one_process ? net::TransportKind::kInproc : net::TransportKind::kShm;
     case ops::TransportKind::kInproc:
       break;
     case ops::TransportKind::kIpc:
@@ -60,6 +62,7 @@ Fabric::Fabric(const ops::TransportConfig& config, bool one_process) {
       break;
   }
   if (options_.kind == net::TransportKind::kIpc || options_.kind == net::TransportKind::kTcp) {
+    ops::keep_freed_memory();
     shared_.context = std::make_shared<net::ZmqContext>();
   }
 }

@@ -12,7 +12,7 @@ namespace ps {
 
 class Fabric {
  public:
-  // `kind` kAuto is inproc for a job in one process and ipc otherwise. Makes a private directory
+  // `kind` kAuto is inproc for a job in one process and shm otherwise. Makes a private directory
   // for sockets if it needs one and none is configured; the destructor removes that. Throws
   // Error(kUnavailable).
   Fabric(const ops::TransportConfig& config, bool one_process);
@@ -21,6 +21,8 @@ class Fabric {
   Fabric& operator=(const Fabric&) = delete;
 
   [[nodiscard]] net::TransportKind kind() const { return options_.kind; }
+  // For what is sent.
+  [[nodiscard]] AllocateMemory memory() const { return net::memory_of(options_.kind); }
   // On the thread that will own it.
   [[nodiscard]] std::unique_ptr<net::Transport> make_transport() const;
   // What a node called `name` binds.

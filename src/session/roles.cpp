@@ -117,6 +117,7 @@ std::string run_shard(const ops::Config& config,
       stop, [&] { return fabric.make_transport(); },
       [&](net::Transport& transport) -> cluster::Core& {
         server::Shard::Options options;
+        options.allocate = fabric.memory();
         options.agent = agent_options(config, {wire::Role::kServer, shard}, one_process);
         options.agent.own_endpoint =
             transport.bind(fabric.endpoint("shard-" + std::to_string(shard)));

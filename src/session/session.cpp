@@ -21,6 +21,7 @@ std::unique_ptr<Session::Impl> Session::Impl::join(ops::Config config,
   options.agent = agent_options(impl->config, {wire::Role::kWorker, impl->rank()}, one_process);
   options.credit_bytes = impl->config.transport.credit_bytes;
   options.seed = impl->config.job.seed * 1000003 + impl->rank();
+  options.allocate = impl->fabric->memory();
   ops::Progress::Options progress{.mode = impl->config.observe.progress};
   if (impl->rank() != 0) progress.mode = ops::ProgressMode::kOff;
   impl->progress.emplace(progress, impl->clock);
@@ -161,6 +162,8 @@ Model Session::model(const std::string& name, const ModelOptions& options) {
   }
   auto model = std::make_unique<Model::Impl>();
   model->session = impl_.get();
+  model->weights = Arena(impl_->fabric->memory());
+  model->gradients = Arena(impl_->fabric->memory());
   model->name = name;
   model->options = configured(options);
   optim::check(model->options.schedule);

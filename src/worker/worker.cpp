@@ -10,7 +10,10 @@
 namespace ps::worker {
 
 Worker::Worker(Options options, Events& events)
-    : options_(std::move(options)), events_(events), agent_(options_.agent) {}
+    : options_(std::move(options)),
+      events_(events),
+      agent_(options_.agent),
+      pool_(options_.allocate) {}
 
 void Worker::on_start(TimePoint now, cluster::Outbox& out) {
   agent_.start(now, out);

@@ -60,6 +60,7 @@ class Worker final : public cluster::Core {
     std::size_t credit_bytes = std::size_t{32}
                                << 20;  // in flight to one shard, unless a single bucket is larger
     std::uint64_t seed = 0;            // of the jitter
+    AllocateMemory allocate = &Memory::allocate;  // for what is sent
   };
   struct ModelSetup {
     std::string name;

@@ -29,8 +29,7 @@ class FakeTransport final : public net::Transport {
     return true;
   }
   [[nodiscard]] int fd() const noexcept override { return -1; }
-  Memory region(std::size_t bytes) override { return Memory::allocate(bytes); }
-  [[nodiscard]] bool needs_checksum() const noexcept override { return true; }
+  [[nodiscard]] bool needs_checksum(net::Link /*link*/) const noexcept override { return true; }
 
   int room = 1000;
   std::vector<std::pair<net::Link, net::Frames>> sent;

@@ -90,7 +90,8 @@ TEST_CASE("backend: convolutions in groups, of one channel and of more", "[unit]
 }
 
 TEST_CASE("backend: a convolution's largest tiles", "[unit]") {
-  const Convolution shape{4, 2, 65, 64, 129, 2, 1, 0};
+  // Enough of them for every multiprocessor, and the last quarter of the rows begun.
+  const Convolution shape{5, 2, 65, 64, 193, 2, 1, 0};
   const ConvolutionSizes sizes = sizes_of(shape);
   const auto x = random_floats(sizes.x, 1);
   const auto weights = random_floats(sizes.weights, 3);

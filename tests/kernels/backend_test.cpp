@@ -109,6 +109,19 @@ TEST_CASE("backend: sums of two arrays have the CPU's bits, beyond one grid, too
       shift);
 }
 
+TEST_CASE("backend: multiples of an array have the CPU's bits", "[unit]") {
+  const std::int64_t count = GENERATE(0, 1, 3, 4, 255, 1031);
+  const std::int64_t shift = GENERATE(0, 3);
+  const auto x = random_floats(count, 1);
+  compare_backends(
+      0.0,
+      [&](Backend& backend, Arrays& arrays) {
+        backend.scale(arrays.inout(x), count, 1.0F / 1024.0F);
+        backend.scale(arrays.inout(x), count, 0.3F);
+      },
+      shift);
+}
+
 TEST_CASE("backend: a bias is added to each channel, and its gradient is their sums", "[unit]") {
   const Bias shape = GENERATE(Bias{0, 3, 4}, Bias{1, 1, 1}, Bias{3, 0, 5}, Bias{37, 67, 1},
                               Bias{300, 5, 1}, Bias{3, 5, 7}, Bias{2, 3, 400}, Bias{2, 1, 9001},

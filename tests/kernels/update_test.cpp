@@ -128,6 +128,31 @@ TEMPLATE_TEST_CASE("update: every instruction set gives the reference's bits",
   }
 }
 
+// 16 MiB and more go past the caches where new weights lie elsewhere, unless they lie askew.
+TEST_CASE("update: arrays larger than caches have the bits of small ones", "[unit]") {
+  const Isa isa = any_isa();
+  const std::int64_t askew = GENERATE(0, 1);
+  CAPTURE(to_string(isa), askew);
+  constexpr std::int64_t kSize = (std::int64_t{4} << 20) + 1031;
+  Problem in_place(kSize, 2, 3);
+  Problem elsewhere = in_place;
+  elsewhere.gradients[0][kSize - 1200] = std::numeric_limits<float>::infinity();
+  in_place.gradients[0] = elsewhere.gradients[0];
+  const auto run_on = [&](Problem& problem, float* new_weights) {
+    const std::vector<WeightedValues> terms = problem.terms();
+    UpdatePass pass = problem.pass();
+    pass.new_weights = new_weights;
+    pass.gradient = {.contributions = terms.data(), .count = terms.size(), .divisor = 96.5F};
+    return run<MomentumRule>(isa, pass);
+  };
+  Floats room(kSize + 1, std::numeric_limits<float>::quiet_NaN());
+  CHECK_FALSE(run_on(in_place, in_place.weights.data()));
+  CHECK_FALSE(run_on(elsewhere, room.data() + askew));
+  const Floats written(room.begin() + askew, room.begin() + askew + kSize);
+  CHECK(same_bits(written, in_place.weights));
+  CHECK(same_bits(elsewhere.state, in_place.state));
+}
+
 TEST_CASE("update: the new weights may replace the gradient", "[unit]") {
   const Isa isa = any_isa();
   const float factor = GENERATE(1.0F, 0.3F);

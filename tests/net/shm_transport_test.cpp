@@ -21,12 +21,14 @@ namespace {
 
 constexpr std::size_t kRingBytes = 4096;
 constexpr std::size_t kControlBytes = 4096;  // as the transport lays the memory out
+constexpr std::size_t kLentBytes = 65536;
 constexpr std::size_t kMappingBytes = 2 * (kControlBytes + kRingBytes);
 
 struct Prefix {  // as it stands in the ring
   std::uint32_t magic = 0x474d5350;
   std::uint32_t header_bytes = 0;
   std::uint64_t payload_bytes = 0;
+  Loan loan = {};
 };
 
 // A server with a well-behaved client, and means to attack it.
@@ -83,8 +85,13 @@ struct Intruder {
   void say_hello(const ShmHello& hello = {.ring_bytes = kRingBytes}) const {
     hello_with(hello, {mapping->fd(), doorbell.get(), own_doorbell.get()});
   }
-  void hello_with(const ShmHello& hello, const std::array<int, kPassedFds>& fds) const {
+  void hello_with(const ShmHello& hello, const std::array<int, kHelloFds>& fds) const {
     REQUIRE(send_with_fds(socket.get(), std::as_bytes(std::span(&hello, 1)), fds));
+  }
+  void introduce(const RegionNotice& notice) const { introduce(notice, memory->fd()); }
+  void introduce(const RegionNotice& notice, int fd) const {
+    const std::array<int, 1> fds{fd};
+    REQUIRE(send_with_fds(socket.get(), std::as_bytes(std::span(&notice, 1)), fds));
   }
   // Ring 0 is ours to write, ring 1 ours to read.
   [[nodiscard]] RingControl& control(std::size_t ring) const {
@@ -110,7 +117,8 @@ struct Intruder {
 
   Descriptor socket;
   std::shared_ptr<SharedMapping> mapping;
-  Descriptor doorbell;  // the server's
+  std::shared_ptr<SharedMapping> memory = SharedMapping::create(kLentBytes);  // to be lent
+  Descriptor doorbell;                                                        // the server's
   Descriptor own_doorbell;
 };
 
@@ -120,7 +128,7 @@ TEST_CASE("shm: a greeting that is not right is refused, and disturbs nobody", "
   Attacked attacked;
   Intruder intruder(attacked.path);
   const auto descriptors = [&](int memory, int bell) {
-    return std::array<int, kPassedFds>{memory, bell, intruder.own_doorbell.get()};
+    return std::array<int, kHelloFds>{memory, bell, intruder.own_doorbell.get()};
   };
   const int good_memory = intruder.mapping->fd();
   const int good_bell = intruder.doorbell.get();
@@ -209,12 +217,16 @@ TEST_CASE("shm: random bytes in the shared memory never crash the server", "[uni
   ps::Random random(seed);
   Intruder intruder(attacked.path);
   intruder.say_hello();
+  if (random.chance(0.5)) intruder.introduce({.region = 1, .bytes = kLentBytes});
   for (int round = 0; round < 10; ++round) {
     // Sometimes a good prefix, so that what follows it is reached.
     for (std::byte& byte : intruder.data()) byte = static_cast<std::byte>(random.next_u32());
     if (random.chance(0.7)) {
       const Prefix prefix{.header_bytes = random.next_u32() % 100,
-                          .payload_bytes = random.below(2 * kRingBytes)};
+                          .payload_bytes = random.below(2 * kRingBytes),
+                          .loan = {.region = random.chance(0.5) ? 0 : random.next_u32() % 3,
+                                   .number = random.next_u32() % (2 * kMaxLoans),
+                                   .offset = random.below(2 * kLentBytes)}};
       std::memcpy(intruder.data().data(), &prefix, sizeof prefix);
     }
     intruder.control(1).read = random.chance(0.9) ? 0 : random.next_u64();
@@ -269,8 +281,124 @@ TEST_CASE("shm: connections that say nothing cannot pile up", "[unit]") {
   CHECK(::recv(silent.back().get(), &byte, 1, MSG_DONTWAIT) == -1);
 }
 
-TEST_CASE("shm: the socket is private and goes with its owner, a region has its size for good",
-          "[unit]") {
+TEST_CASE("shm: loans of what there is not cut the link, and disturb nobody", "[unit]") {
+  Attacked attacked;
+  Intruder intruder(attacked.path);
+  intruder.say_hello();
+  Prefix prefix{.payload_bytes = 64, .loan = {.region = 1}};
+  const RegionNotice notice{.region = 1, .bytes = kLentBytes};
+  SECTION("memory that was never introduced") {}
+  SECTION("the second memory of one") {
+    intruder.introduce(notice);
+    prefix.loan.region = 2;
+  }
+  SECTION("beyond its end") {
+    intruder.introduce(notice);
+    prefix.loan.offset = kLentBytes - 48;
+  }
+  SECTION("from beyond its end") {
+    intruder.introduce(notice);
+    prefix.loan.offset = ~std::uint64_t{0} - 15;
+  }
+  SECTION("a number that no loan has") {
+    intruder.introduce(notice);
+    prefix.loan.number = kMaxLoans;
+  }
+  SECTION("no place for floats") {
+    intruder.introduce(notice);
+    prefix.loan.offset = 3;
+  }
+  intruder.put(prefix);
+  REQUIRE(attacked.wait_cut(1));
+  attacked.require_service();
+}
+
+TEST_CASE("shm: memory that cannot be lent ends the connection, and disturbs nobody", "[unit]") {
+  Attacked attacked;
+  Intruder intruder(attacked.path);
+  intruder.say_hello();
+  SECTION("more than there is") {
+    intruder.introduce({.region = 1, .bytes = 2 * kLentBytes});
+  }
+  SECTION("none") {
+    intruder.introduce({.region = 1, .bytes = 0});
+  }
+  SECTION("out of turn") {
+    intruder.introduce({.region = 2, .bytes = kLentBytes});
+  }
+  SECTION("another packet") {
+    intruder.introduce({.magic = 1, .region = 1, .bytes = kLentBytes});
+  }
+  SECTION("memory that may shrink") {
+    const Descriptor unsealed(::memfd_create("unsealed", MFD_CLOEXEC));
+    REQUIRE(::ftruncate(unsealed.get(), kLentBytes) == 0);
+    intruder.introduce({.region = 1, .bytes = kLentBytes}, unsealed.get());
+  }
+  char byte = 0;
+  CHECK(eventually([&] {  // hung up on
+    attacked.server.drain();
+    return ::recv(intruder.socket.get(), &byte, 1, MSG_DONTWAIT) == 0;
+  }));
+  attacked.require_service();
+}
+
+TEST_CASE("shm: what lies in shared memory is read there, until its reader lets go", "[unit]") {
+  Attacked attacked;
+  const ps::Memory memory = allocate_shared(std::size_t{1} << 20);
+  const auto floats = memory.as<float>();
+  floats[4] = 1.0F;
+  const Frames frames{{}, memory.buffer(16, kMinLoanBytes)};
+  REQUIRE(attacked.wait_sent(attacked.client, kLink, frames));
+  REQUIRE(attacked.wait({&attacked.server}, [&] { return !attacked.server.inbox.empty(); }));
+  const ps::Buffer payload = attacked.server.inbox[0].frames.payload;
+  attacked.server.inbox.clear();
+  REQUIRE(payload.size() == kMinLoanBytes);
+  const auto* const came = reinterpret_cast<const float*>(payload.data());
+  CHECK(came[0] == 1.0F);
+  floats[4] = 2.0F;
+  CHECK(came[0] == 2.0F);  // no copy
+  attacked.require_service();
+  CHECK(memory.use_count() == 3);  // with `frames` and the loan
+}
+
+TEST_CASE("shm: a loan comes back when its reader lets go, or its link goes", "[unit]") {
+  Attacked attacked;
+  const ps::Memory memory = allocate_shared(kMinLoanBytes);
+  REQUIRE(attacked.wait_sent(attacked.client, kLink, {{}, memory.buffer()}));
+  REQUIRE(attacked.wait({&attacked.server}, [&] { return !attacked.server.inbox.empty(); }));
+  ps::Buffer payload = attacked.server.inbox[0].frames.payload;
+  attacked.server.inbox.clear();
+  attacked.require_service();
+  CHECK(memory.use_count() == 2);
+  SECTION("the reader lets go") {
+    payload = {};
+    attacked.require_service();
+  }
+  SECTION("the link goes") {
+    attacked.client.transport->disconnect(kLink);
+    CHECK(payload.bytes()[0] == std::byte{0});  // still there
+  }
+  CHECK(memory.use_count() == 1);
+}
+
+TEST_CASE("shm: with too many loans out, payloads are copied", "[unit]") {
+  Attacked attacked;
+  const ps::Memory memory = allocate_shared(kMinLoanBytes);
+  std::vector<ps::Buffer> held;
+  for (std::uint32_t i = 0; i < kMaxLoans + 2; ++i) {
+    REQUIRE(attacked.wait_sent(attacked.client, kLink, {{}, memory.buffer()}));
+    REQUIRE(attacked.wait({&attacked.server, &attacked.client},
+                          [&] { return !attacked.server.inbox.empty(); }));
+    held.push_back(attacked.server.inbox[0].frames.payload);
+    attacked.server.inbox.clear();
+  }
+  memory.bytes()[0] = std::byte{7};
+  CHECK(held[kMaxLoans - 1].bytes()[0] == std::byte{7});
+  CHECK(held[kMaxLoans].bytes()[0] == std::byte{0});
+  CHECK(held[kMaxLoans + 1].bytes()[0] == std::byte{0});
+}
+
+TEST_CASE("shm: the socket is private and goes with its owner", "[unit]") {
   const TemporaryDirectory directory;
   const std::string path = directory.path() + "/node.sock";
   {
@@ -279,10 +407,6 @@ TEST_CASE("shm: the socket is private and goes with its owner, a region has its 
     struct ::stat info {};
     REQUIRE(::stat(path.c_str(), &info) == 0);
     CHECK((info.st_mode & 0777) == 0600);
-    const ps::Memory region = transport.region(100'000);
-    CHECK(region.size() == 100'000);
-    CHECK(reinterpret_cast<std::uintptr_t>(region.bytes().data()) % 64 == 0);
-    CHECK(transport.region(0).size() == 0);
   }
   CHECK_FALSE(std::filesystem::exists(path));
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <set>
 
+#include "net/shared_memory.h"
 #include "support/catch.h"
 
 // NOLINTBEGIN(readability-function-cognitive-complexity): Catch's macros count as branches
@@ -164,13 +165,18 @@ TEMPLATE_TEST_CASE("transport: a peer that does not read makes kFull, and gets e
 TEMPLATE_TEST_CASE("transport: buffers are released after delivery", "[unit]", PS_EVERY_TRANSPORT) {
   TestType harness;
   Pair pair(harness);
-  const ps::Memory payload = pair.client.transport->region(kMiB);
+  const bool shared = GENERATE(false, true);
+  const ps::Memory payload = shared ? allocate_shared(kMiB) : ps::Memory::allocate(kMiB);
   REQUIRE(payload.size() == kMiB);
   REQUIRE(harness.wait_sent(pair.client, kLink, {{}, payload.buffer()}));
   REQUIRE(
       harness.wait({&pair.server, &pair.client}, [&] { return pair.server.inbox.size() == 1; }));
   CHECK(pair.server.inbox[0].frames.payload.size() == kMiB);
+  const Link answered = pair.server.inbox[0].from;
   pair.server.inbox.clear();
+  // The contract asks no more than that they come back once the peer has answered.
+  REQUIRE(harness.wait_sent(pair.server, answered, message(1, 1)));
+  REQUIRE(harness.wait({&pair.client}, [&] { return !pair.client.inbox.empty(); }));
   CHECK(eventually([&] { return payload.use_count() == 1; }));
 }
 

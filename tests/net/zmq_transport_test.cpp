@@ -147,10 +147,21 @@ TEST_CASE("zmq: a peer that chooses its own routing id is refused", "[unit]") {
   attacked.require_service();
 }
 
-TEST_CASE("zmq: only tcp asks for checksums", "[unit]") {
+TEST_CASE("zmq: only what may cross a network card needs a checksum", "[unit]") {
   const auto context = std::make_shared<ZmqContext>();
-  CHECK(ZmqTransport(context, {.scheme = ZmqOptions::Scheme::kTcp}).needs_checksum());
-  CHECK_FALSE(ZmqTransport(context, {.scheme = ZmqOptions::Scheme::kIpc}).needs_checksum());
+  ZmqTransport tcp(context, {.scheme = ZmqOptions::Scheme::kTcp, .linger_ms = 0});
+  tcp.connect(1, tcp.bind("tcp://127.0.0.1:*"));
+  tcp.connect(2, "tcp://192.0.2.1:5555");
+  CHECK_FALSE(tcp.needs_checksum(1));
+  CHECK(tcp.needs_checksum(2));
+  CHECK_FALSE(tcp.needs_checksum(kAcceptedBit));
+  ZmqTransport open(context, {.scheme = ZmqOptions::Scheme::kTcp, .allow_insecure_network = true});
+  open.bind("tcp://0.0.0.0:*");
+  CHECK(open.needs_checksum(kAcceptedBit));
+  ZmqTransport ipc(context, {.scheme = ZmqOptions::Scheme::kIpc});
+  const TemporaryDirectory directory;
+  ipc.bind("ipc://" + directory.path() + "/node.sock");
+  CHECK_FALSE(ipc.needs_checksum(kAcceptedBit));
 }
 
 TEST_CASE("zmq: addresses that other machines reach need allow_insecure_network", "[unit]") {

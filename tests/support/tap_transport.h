@@ -46,8 +46,9 @@ class TapTransport final : public net::Transport {
   }
   bool receive(net::Link& from, net::Frames& frames) override;
   [[nodiscard]] int fd() const noexcept override { return inner_->fd(); }
-  Memory region(std::size_t bytes) override { return inner_->region(bytes); }
-  [[nodiscard]] bool needs_checksum() const noexcept override { return inner_->needs_checksum(); }
+  [[nodiscard]] bool needs_checksum(net::Link link) const noexcept override {
+    return inner_->needs_checksum(link);
+  }
 
  private:
   void print(net::Link from, const net::Frames& frames) const;

@@ -17,6 +17,7 @@ Command layers_command(CLI::App& app);
 Command pushpull_command(CLI::App& app);
 Command roofline_command(CLI::App& app);
 Command step_command(CLI::App& app);
+Command sync_vs_async_command(CLI::App& app);
 Command update_command(CLI::App& app);
 
 // What the commands that move bytes have in common.

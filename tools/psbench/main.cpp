@@ -17,6 +17,10 @@ constexpr const char* kFooter =
             The weights at the end must be those that the steps give, or it fails.
   update    The servers' update of one chunk by N workers' gradients. Its limit is y += x: both are
             bound by memory, so bytes per second compare.
+  sync-vs-async
+            How soon training is at a held-out accuracy, in every mode, where workers straggle.
+            Real processes with real gradients, whose steps take drawn times. The goodput is async's
+            samples a second against the last of --stragglers; its limit what the drawn times allow.
   codec     Gradients encoded and decoded. Its limit is memcpy of the same floats.
   layers    A detector's training step on one core. Its limit is a large matrix product.
   step      The same on a GPU. Its limit is the bytes and operations at the device's rates.
@@ -31,6 +35,7 @@ Examples:
   psbench pushpull --bytes 4KiB --transport tcp     (latency)
   psbench pushpull --workers 2 --servers 2
   psbench update --rule all --in-place
+  psbench sync-vs-async --page report.html --stragglers none,permanent
   psbench layers --model yolov5n --size 320 --batch 4)";
 
 }  // namespace
@@ -53,9 +58,10 @@ int main(int argc, char** argv) {
   CLI::App app("Measures ps on this machine, beside the machine's own limits in the same run.");
   app.require_subcommand(1);
   app.footer(psbench::kFooter);
-  const std::array commands{psbench::pushpull_command(app), psbench::update_command(app),
-                            psbench::codec_command(app),    psbench::layers_command(app),
-                            psbench::step_command(app),     psbench::roofline_command(app)};
+  const std::array commands{psbench::pushpull_command(app),     psbench::update_command(app),
+                            psbench::codec_command(app),        psbench::layers_command(app),
+                            psbench::step_command(app),         psbench::roofline_command(app),
+                            psbench::sync_vs_async_command(app)};
   CLI11_PARSE(app, argc, argv);
   try {
     for (const psbench::Command& command : commands) {

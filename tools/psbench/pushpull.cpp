@@ -1,24 +1,17 @@
 // A model's whole step over the processes of a real job, beside what the same bytes take without
 // ps. psbench gives psrun itself as the job's program; over inproc the job is threads of psbench.
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
-#include <spawn.h>
 #include <stdexcept>
 #include <string>
-#include <sys/wait.h>
-#include <system_error>
-#include <unistd.h>
 #include <vector>
 
 #include <ps/local_cluster.h>
 
+#include "launch.h"
 #include "ops/config.h"
 #include "pushpull_job.h"
 #include "timing.h"
@@ -26,28 +19,9 @@
 namespace psbench {
 namespace {
 
-// The configuration as this process's environment gives it; the flags are the bench's own.
-class Arguments {
- public:
-  Arguments() {
-    for (std::string& text : texts_) pointers_.push_back(text.data());
-  }
-  [[nodiscard]] ps::ops::Config config() {
-    std::vector<std::string> rest;
-    return ps::ops::load_config(count(), pointers_.data(), rest,
-                                ps::ops::Environment::from_process());
-  }
-  [[nodiscard]] int count() const { return static_cast<int>(pointers_.size()); }
-  [[nodiscard]] char** values() { return pointers_.data(); }
-
- private:
-  std::array<std::string, 3> texts_{"psbench", "--job.log_level=warn", "--observe.progress=off"};
-  std::vector<char*> pointers_;
-};
-
 // In a process that psrun started: its part of the job, whatever its role.
 int take_part(const PushPullOptions& o) {
-  Arguments arguments;
+  JobArguments arguments;
   const ps::ops::Config config = arguments.config();
   std::optional<RawPeers> raw;
   if (config.cluster.role == ps::ops::ProcessRole::kWorker && config.cluster.index == 0) {
@@ -59,53 +33,15 @@ int take_part(const PushPullOptions& o) {
   return 0;
 }
 
-class TemporaryFile {
- public:
-  TemporaryFile() : path_((std::filesystem::temp_directory_path() / "psbench.XXXXXX").string()) {
-    const int fd = ::mkstemp(path_.data());
-    if (fd < 0) throw std::system_error(errno, std::generic_category(), path_);
-    ::close(fd);
-  }
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-// The program's exit code, or 128 + signal.
-int run_program(std::vector<std::string> arguments) {
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
-  pid_t pid = 0;
-  const int reason =
-      ::posix_spawn(&pid, pointers.front(), nullptr, nullptr, pointers.data(), environ);
-  if (reason != 0) {
-    throw std::system_error(reason, std::generic_category(),
-                            "start " + arguments.front() + ", which belongs beside psbench");
-  }
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 nlohmann::json run_processes(const PushPullOptions& o) {
-  const TemporaryFile file;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
-  const int code = run_program(
-      {(self.parent_path() / "psrun").string(), "-n", std::to_string(o.workers), "-s",
-       std::to_string(o.servers), "--transport", o.transport, "--", self.string(), "pushpull",
-       "--result", file.path(), "--bytes", std::to_string(o.size.bytes), "--seconds",
-       std::to_string(o.size.seconds), "--workers", std::to_string(o.workers)});
+  const TemporaryFolder folder;
+  const std::string result = folder.path() / "result";
+  const int code =
+      run_job({.workers = o.workers, .servers = o.servers, .transport = o.transport},
+              {"pushpull", "--result", result, "--bytes", std::to_string(o.size.bytes), "--seconds",
+               std::to_string(o.size.seconds), "--workers", std::to_string(o.workers)});
   if (code != 0) throw std::runtime_error("the job failed");
-  std::ifstream in(file.path());
+  std::ifstream in(result);
   return nlohmann::json::parse(in);
 }
 
@@ -122,11 +58,11 @@ nlohmann::json run_threads(const PushPullOptions& o) {
   return result;
 }
 
-// The fastest of the raw ways that go where the transport goes.
+// In one memory: a copy of it. Otherwise the fastest of the raw ways that go where the transport
+// goes.
 std::string limit_of(const std::string& transport, const nlohmann::json& raw) {
   const auto rate = [&](const char* name) { return raw[name]["gb_per_s"].get<double>(); };
-  if (transport == "inproc") return "memcpy";
-  if (transport == "shm") return "shm";
+  if (transport == "inproc" || transport == "shm") return "memcpy";
   if (transport == "tcp") return rate("tcp") > rate("zmq_tcp") ? "tcp" : "zmq_tcp";
   return rate("unix") > rate("zmq_ipc") ? "unix" : "zmq_ipc";
 }

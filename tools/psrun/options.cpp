@@ -64,7 +64,7 @@ void declare(CLI::App& app, Flags& flags) {
       ->option_text("N")
       ->check(CLI::Range(1, 1 << 12));
   app.add_option("--transport", flags.transport,
-                 "How messages travel: ipc, tcp or shm (default: transport.kind, ipc)")
+                 "How messages travel: ipc, tcp or shm (default: transport.kind, shm)")
       ->option_text("KIND")
       ->check(CLI::IsMember({"ipc", "tcp", "shm"}));
   app.add_option("--config", flags.config, "TOML file for psrun and all processes")
@@ -89,21 +89,21 @@ Duration seconds_of(double value) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(value));
 }
 
-// The transport's name once auto is decided: processes of one host speak ipc.
+// The transport's name once auto is decided: processes of one host share memory.
 std::string transport_of(const ops::Config& config) {
   switch (config.transport.kind) {
     case ops::TransportKind::kTcp:
       return "tcp";
-    case ops::TransportKind::kShm:
-      return "shm";
+    case ops::TransportKind::kIpc:
+      return "ipc";
     case ops::TransportKind::kInproc:
       throw Error(ErrorCode::kInvalidArgument,
                   "transport.kind = inproc is for one process: expected ipc, tcp or shm");
     case ops::TransportKind::kAuto:
-    case ops::TransportKind::kIpc:
+    case ops::TransportKind::kShm:
       break;
   }
-  return "ipc";
+  return "shm";
 }
 
 // The configuration as every process will read it, before the program's flags.

@@ -43,6 +43,11 @@ struct Result {
 // throw, nor call the graph.
 using GradientReady = std::function<void(std::size_t parameter)>;
 
+// Called with a parameter's index before a pass reads its weights: on the caller's thread, each
+// once, first layer first. Returns when they are where they are bound. What it throws ends the
+// pass. Must not call the graph.
+using WeightsNeeded = std::function<void(std::size_t parameter)>;
+
 // Used by one thread at a time. Every function but the destructor throws Error{kInvalidArgument}
 // for misuse, saying which layer; nothing has changed then. After prepare(), no function allocates.
 class Graph {
@@ -99,6 +104,10 @@ class Graph {
   void prepare(std::int64_t max_batch, const Device& device, Precision precision = {}) {
     prepare(max_batch, Placement{.devices = {device}, .precision = precision});
   }
+
+  // From now on every pass waits for weights as it comes to them, by `needed`, and computes with
+  // the first layers' while the last are still on their way. Empty (at first): they are there.
+  void when_weights_needed(WeightsNeeded needed);
 
   // --- Running. images: [batch, input], 1 <= batch <= max_batch, read until the call's end (until
   // backward's for forward_training). Results are the same bits for the same bits on one machine.

@@ -89,6 +89,7 @@ void enqueue(const Launch& launch, const std::vector<Word>& words, std::function
   emulator.push(launch.stream, {.run =
                                     [launch, thread = std::move(thread)] {
                                       Emulator& running = Emulator::get();
+                                      running.launched.add(launch.kernel);
                                       running.finding = run_grid(launch, thread, running.choices);
                                     },
                                 .counted = &Counters::launches,

@@ -8,6 +8,7 @@ set(cuda_host_sources
   ${cuda_host_folder}/fiber.cpp
   ${cuda_host_folder}/graph.cpp
   ${cuda_host_folder}/grid.cpp
+  ${cuda_host_folder}/launch_list.cpp
   ${cuda_host_folder}/shared_memory.cpp
   ${cuda_host_folder}/streams.cpp
 )

@@ -12,6 +12,7 @@
 
 #include "capture.h"
 #include "cuda_runtime.h"
+#include "launch_list.h"
 #include "random.h"
 #include "work.h"
 
@@ -83,6 +84,7 @@ class Emulator {
   Counters counters{};
   Choices choices;
   Captures captures;
+  LaunchList launched;
   unsigned char poison = 0xFF;
   bool refuse_registration = false;
   std::string finding;
