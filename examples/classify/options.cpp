@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "compression_option.h"
+
 namespace classify {
 namespace {
 
@@ -18,6 +20,7 @@ constexpr const char* kFooter =
     "  classify train                                    alone, in one process\n"
     "  psrun -n 2 -s 2 -- classify train                 2 workers and 2 servers\n"
     "  psrun -n 4 -s 2 -- classify train --consistency.mode=async\n"
+    "  psrun -n 4 -s 2 -- classify train --compress topk:0.01 --compress-pull bf16\n"
     "  classify train --epochs 1 --limit 6000            a quick look\n"
     "  classify eval --weights runs/classify/weights.safetensors\n"
     "\n"
@@ -46,6 +49,7 @@ void declare_train(CLI::App& train, Options& options) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   train.add_option("--limit", options.limit, "Train on the first so many images (default: all)");
+  declare_compression(train, options.compress, options.compress_pull);
   train.add_option("--out", options.out, "Folder for the results")->capture_default_str();
 }
 

@@ -18,7 +18,9 @@ struct Options {
   float lr = 0.1F;
   std::optional<float> momentum;  // not said: depends on the mode and the number of workers
   float weight_decay = 1e-4F;
-  std::uint64_t limit = 0;  // training images; 0: all
+  std::uint64_t limit = 0;        // training images; 0: all
+  std::string compress = "none";  // see ps/compression.h
+  std::string compress_pull = "none";
   std::string out = "runs/classify";
   // Of eval:
   std::string weights;

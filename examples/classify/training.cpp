@@ -75,12 +75,14 @@ ps::ModelOptions model_options(const ps::Session& session,
                                std::size_t dataset_size) {
   const std::uint64_t total = std::uint64_t{options.epochs} * dataset_size;
   ps::Sgd sgd{.lr = options.lr, .momentum = 0.9F, .weight_decay = options.weight_decay};
-  ps::ModelOptions chosen{.optimizer = sgd,
-                          .schedule = {.kind = ps::Schedule::Kind::kCosine,
-                                       .warmup_samples = total / 20,
-                                       .total_samples = total},
-                          .groups = {{.pattern = "*.bias", .weight_decay = 0.0F},
-                                     {.pattern = "bn*", .weight_decay = 0.0F}}};
+  ps::ModelOptions chosen{
+      .optimizer = sgd,
+      .schedule = {.kind = ps::Schedule::Kind::kCosine,
+                   .warmup_samples = total / 20,
+                   .total_samples = total},
+      .groups = {{.pattern = "*.bias", .weight_decay = 0.0F},
+                 {.pattern = "bn*", .weight_decay = 0.0F}},
+      .compression = ps::compression_of(options.compress, options.compress_pull)};
   sgd.momentum = options.momentum.value_or(
       ps::momentum_for(session.configured(chosen).mode, session.workers(), sgd.momentum));
   chosen.optimizer = sgd;

@@ -40,6 +40,8 @@ struct TrainOptions {
   std::uint32_t loaders = 1;  // threads that read and augment, a worker
   double max_hours = 0.0;     // 0: no limit
   ComputeOptions compute;
+  std::string compress = "none";  // see ps/compression.h
+  std::string compress_pull = "none";
   std::string project = "runs/train";
   std::string name = "exp";
   // --hyp's numbers changed one by one: "lr0=0.02".

@@ -45,6 +45,7 @@ void write_options(std::ostream& out, const TrainOptions& options) {
       << "\nworkers: " << options.loaders << "\ndevice: " << options.compute.device
       << "\nsplit: " << quoted(options.compute.split)
       << "\nmicro_batches: " << options.compute.micro_batches << "\namp: " << options.compute.amp
+      << "\ncompress: " << options.compress << "\ncompress_pull: " << options.compress_pull
       << "\nproject: " << quoted(options.project) << "\nname: " << quoted(options.name)
       << "\nexist_ok: " << options.exist_ok << "\nset: [";
   for (std::size_t i = 0; i < options.overrides.size(); ++i) {

@@ -1,5 +1,6 @@
 #include <string>
 
+#include "compression_option.h"
 #include "options_declare.h"
 
 namespace detect {
@@ -76,6 +77,7 @@ void declare_how(CLI::App& app, TrainOptions& options) {
                  "scale of the loss")
       ->check(CLI::IsMember({"off", "tf32", "bf16", "fp16"}))
       ->capture_default_str();
+  declare_compression(app, options.compress, options.compress_pull);
 }
 
 void declare_outputs(CLI::App& app, TrainOptions& options) {

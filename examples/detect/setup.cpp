@@ -235,7 +235,8 @@ ps::ModelOptions model_options(const ps::Session& session, const Setup& setup) {
                   .weight_decay = 0.0F,
                   .warmup_start = h.warmup_bias_lr / h.lr0}},
       .reduce = ps::Reduce::kSum,
-      .clip_norm = h.clip};
+      .clip_norm = h.clip,
+      .compression = ps::compression_of(setup.options.compress, setup.options.compress_pull)};
   const ps::Consistency mode = session.configured(options).mode;
   const float momentum = ps::momentum_for(mode, session.workers(), h.momentum);
   if (warmup_iterations(setup) > 0) {

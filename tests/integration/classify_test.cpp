@@ -153,6 +153,29 @@ TEST_CASE("classify: a job leaves results, a plot's data, weights and one line o
   CHECK(shared.at("accuracy") == result.at("accuracy"));
 }
 
+TEST_CASE("classify: learns with compressed gradients and weights", "[integration]") {
+  const Words flags =
+      GENERATE(Words{"--compress=fp16", "--compress-pull=bf16"}, Words{"--compress=int8"},
+               Words{"--compress", "topk:0.05"}, Words{"--compression.push=sign"});
+  CAPTURE(flags);
+  const Data data;
+  const TemporaryDirectory directory;
+  const json result = result_of(job("2", "2") + training(data, directory.file("out")) + flags);
+  CHECK(result.at("accuracy") >= 0.8);
+  CHECK(result.at("workers") == 2);
+}
+
+TEST_CASE("classify: compressed sync training gives the same bits whatever the servers",
+          "[integration]") {
+  const Words flags{"--compress=topk:0.02", "--compress-pull=fp16"};
+  const Data data(160, 20);
+  const TemporaryDirectory directory;
+  result_of(job("2", "1") + training(data, directory.file("one")) + flags);
+  result_of(job("2", "3") + training(data, directory.file("three")) + flags);
+  CHECK(read_file(directory.file("one/weights.safetensors")) ==
+        read_file(directory.file("three/weights.safetensors")));
+}
+
 TEST_CASE("classify: sync gives the same bits alone and as processes, whatever the servers",
           "[integration]") {
   const Data data(160, 20);
@@ -325,9 +348,12 @@ TEST_CASE("classify: teaches its use, and refuses what it does not know before i
   CHECK(help.err.empty());
   Process train_help({PS_CLASSIFY, "train", "--help"});
   CHECK(train_help.wait() == 0);
-  CHECK_THAT(train_help.out, Contains("--epochs") && Contains("--momentum"));
-  for (const Words& wrong : {Words{}, Words{"train", "--epoch", "3"}, Words{"train", "--lr", "-1"},
-                             Words{"eval"}, Words{"train", "--momentum", "2"}}) {
+  CHECK_THAT(train_help.out, Contains("--epochs") && Contains("--momentum") &&
+                                 Contains("--compress") && Contains("topk:0.01"));
+  for (const Words& wrong :
+       {Words{}, Words{"train", "--epoch", "3"}, Words{"train", "--lr", "-1"}, Words{"eval"},
+        Words{"train", "--momentum", "2"}, Words{"train", "--compress", "fp8"},
+        Words{"train", "--compress-pull", "topk"}}) {
     Process process(kAlone + wrong);
     CHECK(process.wait() == 2);
     CHECK(process.out.empty());
