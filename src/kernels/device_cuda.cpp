@@ -1,5 +1,6 @@
 // device.h over CUDA's runtime, a GPU's or the emulated one.
 #include <cstring>
+#include <dlfcn.h>
 #include <utility>
 
 #include <cuda_runtime.h>
@@ -72,6 +73,25 @@ CUevent_st* make_event(int device) {
   return event;
 }
 
+constexpr int kNone = -1;
+
+// Whether a device is current to this thread. Only the driver knows: the runtime has loaded it, and
+// ps is not linked with it, since programs shall start without one.
+bool thread_has_context() {
+  CUctx_st* context = nullptr;
+#if defined(PS_CUDA_EMULATED)
+  return cuCtxGetCurrent(&context) == 0 && context != nullptr;
+#else
+  using GetCurrent = int (*)(CUctx_st**);
+  static const auto get_current = [] {
+    void* const driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    return driver == nullptr ? nullptr
+                             : reinterpret_cast<GetCurrent>(dlsym(driver, "cuCtxGetCurrent"));
+  }();
+  return get_current == nullptr || (get_current(&context) == 0 && context != nullptr);
+#endif
+}
+
 }  // namespace
 
 bool built_with_cuda() noexcept {
@@ -90,13 +110,19 @@ void check_cuda(int status, const char* call, const char* file, int line) {
   throw Error(ErrorCode::kUnavailable, text);
 }
 
-DeviceGuard::DeviceGuard(int device) : previous_(0) {
-  PS_CUDA_CHECK(cudaGetDevice(&previous_));
-  if (previous_ != device) PS_CUDA_CHECK(cudaSetDevice(device));
+// Where no device was current the runtime says 0. To make that one current afterwards would give
+// the process a context there, hundreds of MiB of a device that it may not use at all.
+DeviceGuard::DeviceGuard(int device) : previous_(kNone) {
+  int current = 0;
+  PS_CUDA_CHECK(cudaGetDevice(&current));
+  const bool has_context = thread_has_context();
+  if (has_context && current == device) return;
+  PS_CUDA_CHECK(cudaSetDevice(device));
+  if (has_context) previous_ = current;
 }
 
 DeviceGuard::~DeviceGuard() {
-  ignore(cudaSetDevice(previous_));
+  if (previous_ != kNone) ignore(cudaSetDevice(previous_));
 }
 
 void StreamView::wait(const Event& event) const {

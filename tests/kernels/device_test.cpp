@@ -232,6 +232,22 @@ TEST_CASE("PS_CUDA_CHECK: says the error, the call and its place", "[unit]") {
                                    Contains("device_cuda.cpp:"));
 }
 
+TEST_CASE("DeviceGuard: touches no device but its own where none was current", "[unit]") {
+  const Emulated emulated(3);
+  {
+    const DeviceGuard guard(2);
+    const DeviceBuffer memory(2, 4);
+  }
+  const Stream stream(2);
+  CHECK(cuda_host::has_context(2));
+  CHECK_FALSE(cuda_host::has_context(0));
+  const DeviceGuard outer(1);
+  { const DeviceGuard inner(2); }
+  Event event(1);
+  CHECK_NOTHROW(event.record(Stream(1)));
+  CHECK_FALSE(cuda_host::has_context(0));
+}
+
 TEST_CASE("DeviceGuard: is for a scope", "[unit]") {
   const Emulated emulated(3);
   const DeviceGuard outer(1);

@@ -27,6 +27,13 @@ void set_poison(unsigned char pattern);
 // Whether cudaHostRegister is refused, as a driver may.
 void refuse_registration(bool refuse);
 
+// Whether graphs of captured work are refused, as for want of memory; until reset().
+void refuse_graphs(bool refuse);
+
+// Whether anything was done with the device since the last reset(): a real one has a context then,
+// which takes memory.
+bool has_context(int device);
+
 // Drops what is enqueued anywhere and forgets errors: after a test that planted one.
 void reset();
 

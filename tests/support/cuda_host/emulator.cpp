@@ -299,6 +299,8 @@ void Emulator::reset() {
   captures.clear();
   finding.clear();
   t_last_error = {};
+  refuse_graphs = false;
+  contexts.clear();
 }
 
 cudaError_t last_error(bool forget) {

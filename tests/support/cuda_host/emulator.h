@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,8 @@ class Emulator {
   LaunchList launched;
   unsigned char poison = 0xFF;
   bool refuse_registration = false;
+  bool refuse_graphs = false;
+  std::set<int> contexts;  // devices that have one
   std::string finding;
 
  private:
