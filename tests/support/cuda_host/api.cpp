@@ -123,6 +123,11 @@ void refuse_graphs(bool refuse) {
   Emulator::get().refuse_graphs = refuse;
 }
 
+void hang(bool hang) {
+  const auto held = lock();
+  Emulator::get().hangs = hang;
+}
+
 bool has_context(int device) {
   const auto held = lock();
   return Emulator::get().contexts.contains(device);
