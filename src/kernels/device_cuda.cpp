@@ -13,6 +13,8 @@
 
 #include "kernels/device.h"
 
+struct CUctx_st;  // the driver's, whose header the runtime's does not include
+
 namespace ps {
 namespace {
 
