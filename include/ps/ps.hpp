@@ -15,4 +15,5 @@
 #include <ps/safetensors.h>
 #include <ps/samples.h>
 #include <ps/session.h>
+#include <ps/trace.h>
 #include <ps/update_rule.h>

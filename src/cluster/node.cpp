@@ -6,6 +6,7 @@
 
 #include <ps/error.h>
 
+#include "base/trace.h"
 #include "wire/control.h"
 
 namespace ps::cluster {
@@ -19,6 +20,59 @@ constexpr int kMessagesPerPump = 256;
 net::Frames to_frames(wire::Message& message, bool checksum) {
   const auto header = wire::encode_header(message, checksum);
   return {Buffer::copy_of(header), std::move(message.payload)};
+}
+
+const char* name_of(wire::Type type) {
+  switch (type) {
+    case wire::Type::kPush:
+      return "push";
+    case wire::Type::kPull:
+      return "pull";
+    case wire::Type::kPushPull:
+      return "push_pull";
+    case wire::Type::kAssign:
+      return "assign";
+    case wire::Type::kQuery:
+      return "query";
+    case wire::Type::kReply:
+      return "reply";
+    case wire::Type::kControl:
+      break;
+  }
+  return "control";
+}
+
+bool is_request(wire::Type type) {
+  return type != wire::Type::kControl && type != wire::Type::kReply && type != wire::Type::kQuery;
+}
+
+// Where the sender's end of the arrow and the receiver's meet.
+std::string flow_of(const wire::Header& header) {
+  return std::to_string(header.sender.index) + '.' + std::to_string(header.shard) + '.' +
+         std::to_string(header.sequence);
+}
+
+std::uint64_t async_id(std::uint32_t shard, std::uint64_t sequence) {
+  return sequence << 12 | (shard & 0xFFFU);
+}
+
+void trace_received(TraceSpan& span, const wire::Message& message) {
+  if (!trace::on()) return;
+  const wire::Header& header = message.header;
+  if (header.type == wire::Type::kControl) return;
+  span.note("bytes", message.payload.size());
+  span.note("clock", header.clock);
+  if (is_request(header.type)) trace::flow_in(flow_of(header));
+  const bool answered =
+      header.type == wire::Type::kReply && header.status != wire::Status::kWorking;
+  if (answered) trace::end_async("request", async_id(header.sender.index, header.sequence));
+}
+
+void trace_sent(const wire::Message& message) {
+  if (!trace::on() || !is_request(message.header.type)) return;
+  const wire::Header& header = message.header;
+  trace::flow_out(flow_of(header));
+  trace::begin_async("request", async_id(header.shard, header.sequence), message.payload.size());
 }
 
 void write(const Log& log, const Outbox::Note& note) {
@@ -58,6 +112,8 @@ void Node::pump(TimePoint now) {
     ++counters_.received;
     auto decoded = wire::decode(frames.header.bytes(), std::move(frames.payload));
     if (auto* message = std::get_if<wire::Message>(&decoded)) {
+      TraceSpan span(name_of(message->header.type));
+      trace_received(span, *message);
       core_.on_message(from, std::move(*message), now, outbox_);
     } else {
       on_undecodable(from, std::get<wire::DecodeError>(decoded), now);
@@ -104,6 +160,8 @@ void Node::flush() {
 }
 
 void Node::carry_out(Outbox::Send& send) {
+  const TraceSpan span("send");
+  trace_sent(send.message);
   net::Frames frames = to_frames(send.message, transport_.needs_checksum(send.link));
   const auto waiting = blocked_.find(send.link);
   const auto result =

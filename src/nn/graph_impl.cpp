@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include <ps/trace.h>
+
 #include "nn/check.h"
 
 namespace ps::nn {
@@ -48,6 +50,7 @@ void Graph::Impl::await_weights(std::size_t last) {
 }
 
 void Graph::Impl::forward(std::span<const float> images, bool training) {
+  const TraceSpan span("forward");
   const std::int64_t sample = nodes_.front().shape.size();
   const auto batch = static_cast<std::int64_t>(images.size()) / sample;
   if (batch < 1 || batch > max_batch_ || batch * sample != std::ssize(images)) {
@@ -221,6 +224,7 @@ std::size_t Graph::Impl::gradients_arrived_from(const Segment& segment) {
 }
 
 void Graph::Impl::backward(const GradientReady& ready) {
+  const TraceSpan span("backward");
   std::size_t announced = parameters_.size();
   const auto announce = [&](std::size_t from) {
     while (announced > from) {

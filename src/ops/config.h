@@ -154,6 +154,7 @@ struct ObserveConfig {
   ProgressMode progress = ProgressMode::kAuto;
   bool json = false;
   std::optional<bool> measure;
+  std::string trace;
 };
 
 struct Config {

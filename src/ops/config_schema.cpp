@@ -138,6 +138,8 @@ constexpr Key<Config> kKeys[] = {
     {PS_KEY(observe.progress), Names{"auto|live|plain|off"},
      "progress lines; auto: live on a terminal, else plain"},
     {PS_KEY(observe.json), Anything{}, "end with the results as one line of JSON"},
+    {PS_KEY(observe.trace), Anything{},
+     "file that records what every process does when, for Perfetto (docs/tracing.md); empty: none"},
     {PS_KEY(observe.measure), Anything{}, "measure gradient noise and update sizes on the servers"},
 };
 

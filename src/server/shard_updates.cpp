@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <ps/trace.h>
+
 #include "base/planted.h"
 #include "kernels/finite.h"
 #include "server/shard.h"
@@ -129,6 +131,7 @@ void Shard::update(Model& model,
   const Memory next = pool_.acquire(chunk.weights.size());
   const std::vector<optim::Contribution> all =
       round != nullptr ? round->contributions() : std::vector{single};
+  const TraceSpan span("update");
   const bool finite = model.optimizer->apply(
       step,
       {.old_weights = chunk.weights.as<const float>(),

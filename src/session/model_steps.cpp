@@ -8,6 +8,7 @@
 #include <ps/error.h>
 #include <ps/model.h>
 
+#include "base/trace.h"
 #include "optim/optimizer.h"
 #include "server/measure.h"
 #include "session/session_impl.h"
@@ -65,6 +66,7 @@ void Model::Impl::begin(worker::Verb verb,
   check_weight(begin.weight);
   weight = step_weight;
   for (const auto& parameter : storage) parameter->settled = false;
+  trace::instant("step", name);
   if (replica) {
     replica->begin(begin.weight, begin.samples);
     // The center comes while the gradients are computed.
@@ -86,6 +88,7 @@ void Model::Impl::settle(Parameter::Impl& parameter, bool touched) {
                     "' outside a step: call Model::begin_step() first");
   }
   if (std::exchange(parameter.settled, true)) return;
+  trace::instant("gradient", parameter.info.name);
   bool part = accumulator.finish(parameter.index, weight, touched);
   if (replica) {
     part = replica->settle(parameter.index, part && accumulator.weight() + weight > 0);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <ps/error.h>
+#include <ps/trace.h>
 
 #include "base/assert.h"
 
@@ -23,6 +24,7 @@ void Pending::State::then(std::shared_ptr<State> also, Rest rest) {
 const worker::Outcome& Pending::State::wait(std::optional<std::chrono::milliseconds> timeout) {
   const auto patience = timeout.value_or(patience_);
   {
+    const TraceSpan span("wait");
     std::unique_lock lock(mutex_);
     if (!completed_.wait_for(lock, patience, [this] { return outcome_.has_value(); })) {
       throw Error(ErrorCode::kTimeout,

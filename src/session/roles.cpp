@@ -12,6 +12,7 @@
 
 #include <ps/error.h>
 
+#include "base/trace.h"
 #include "cluster/loop.h"
 #include "ops/lifeline.h"
 #include "server/shard.h"
@@ -95,6 +96,7 @@ std::string run_scheduler(const ops::Config& config,
                                 .shards = shard_count(config),
                                 .on_failure = cluster::OnFailure::kStop,
                                 .timing = timing_of(config, one_process)});
+  trace::name_thread("scheduler");
   cluster::Loop loop(Log("scheduler", config.job.log_level));
   loop.run(
       stop, [&] { return fabric.make_transport(); },
@@ -112,6 +114,7 @@ std::string run_shard(const ops::Config& config,
                       std::uint32_t shard,
                       const std::stop_token& stop) {
   std::optional<server::Shard> core;
+  trace::name_thread("shard " + std::to_string(shard));
   cluster::Loop loop(Log("shard " + std::to_string(shard), config.job.log_level));
   loop.run(
       stop, [&] { return fabric.make_transport(); },
@@ -151,11 +154,21 @@ std::string serve_shards(const ops::Config& config, const Fabric& fabric) {
 
 }  // namespace
 
+// Whoever starts first begins the file: psrun starts the scheduler before all others.
+void trace_process(const ops::Config& config, const std::string& name, int order) {
+  if (config.observe.trace.empty()) return;
+  const bool first = config.cluster.role == ops::ProcessRole::kScheduler ||
+                     config.cluster.role == ops::ProcessRole::kAlone;
+  trace::start(config.observe.trace, name, order,
+               first ? trace::Begin::kFile : trace::Begin::kProcess);
+}
+
 int serve(const ops::Config& config) {
   const bool is_scheduler = config.cluster.role == ops::ProcessRole::kScheduler;
   const std::string name =
       is_scheduler ? "scheduler" : "server " + std::to_string(config.cluster.index);
   try {
+    trace_process(config, name, is_scheduler ? 0 : 1 + static_cast<int>(config.cluster.index));
     std::optional<ops::Lifeline> lifeline;
     if (config.cluster.lifeline_fd >= 0) lifeline.emplace(config.cluster.lifeline_fd, name);
     const Fabric fabric(config.transport, false);

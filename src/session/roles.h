@@ -45,4 +45,8 @@ std::string run_shard(const ops::Config& config,
 // cluster.report_fd.
 int serve(const ops::Config& config);
 
+// Records what this process does, if the configuration names a file; `order` is its place among
+// the processes shown.
+void trace_process(const ops::Config& config, const std::string& name, int order);
+
 }  // namespace ps

@@ -4,6 +4,7 @@
 
 #include <ps/error.h>
 
+#include "base/trace.h"
 #include "optim/modes.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
@@ -113,6 +114,8 @@ Session Session::open(int argc, char** argv) {
                       ", but this process runs alone: start it with psrun -n " +
                       std::to_string(config.cluster.workers));
     }
+    trace_process(config, config.job.name, 0);
+    trace::name_thread("program");
     auto servers = std::make_unique<InProcessServers>(std::move(config));
     impl = Impl::join(servers->config(), servers->fabric(), true);
     impl->servers = std::move(servers);
@@ -121,6 +124,9 @@ Session Session::open(int argc, char** argv) {
     const std::string name = "worker " + std::to_string(config.cluster.index);
     if (config.cluster.lifeline_fd >= 0)
       lifeline = std::make_unique<ops::Lifeline>(config.cluster.lifeline_fd, name);
+    trace_process(config, name,
+                  static_cast<int>(1 + config.cluster.servers + config.cluster.index));
+    trace::name_thread("program");
     auto fabric = std::make_shared<const Fabric>(config.transport, false);
     impl = Impl::join(std::move(config), std::move(fabric), false);
     impl->lifeline = std::move(lifeline);
@@ -133,7 +139,11 @@ Session::Session(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() {
-  if (impl_) impl_->abandon("it ended without finish(): an error, or a program that forgot it");
+  if (!impl_) return;
+  impl_->abandon("it ended without finish(): an error, or a program that forgot it");
+  const std::string trace = impl_->servers ? impl_->config.observe.trace : std::string();
+  impl_.reset();  // its threads have ended, and have written what they recorded
+  if (!trace.empty()) trace::finish(trace);
 }
 
 std::uint32_t Session::rank() const noexcept {

@@ -4,6 +4,8 @@
 
 #include <ps/error.h>
 
+#include "base/trace.h"
+
 namespace ps {
 
 WorkerRuntime::WorkerRuntime(const worker::Worker::Options& options,
@@ -21,6 +23,7 @@ WorkerRuntime::~WorkerRuntime() {
 }
 
 void WorkerRuntime::run(const std::stop_token& stop, const std::shared_ptr<const Fabric>& fabric) {
+  trace::name_thread("communication");
   cluster::Failure failure{ErrorCode::kAborted, "this worker has left the job"};
   try {
     loop_.run(

@@ -99,6 +99,7 @@ prefetch = 0
 [observe]
 progress = "plain"
 json = true
+trace = "trace.json"
 measure = true
 )";
 

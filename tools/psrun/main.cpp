@@ -5,6 +5,7 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "base/trace.h"
 #include "launcher.h"
 #include "plan.h"
 
@@ -43,7 +44,9 @@ int run(const ps::psrun::Options& options) {
   }
   try {
     if (only_prints(options)) become_worker(options);
-    return ps::psrun::Launcher(options).run();
+    const int code = ps::psrun::Launcher(options).run();
+    if (!options.trace.empty()) ps::trace::finish(options.trace);
+    return code;
   } catch (const std::system_error& error) {
     const bool missing = error.code().value() == ENOENT;
     std::cerr << "psrun: cannot start: " << error.what()

@@ -47,6 +47,7 @@ struct Flags {
   std::optional<std::size_t> servers;
   std::string transport;
   std::string config;
+  std::string trace;
   double grace_s = 4;
   double kill_after_s = 0;
   std::string color = "auto";
@@ -68,6 +69,9 @@ void declare(CLI::App& app, Flags& flags) {
       ->option_text("KIND")
       ->check(CLI::IsMember({"ipc", "tcp", "shm"}));
   app.add_option("--config", flags.config, "TOML file for psrun and all processes")
+      ->option_text("FILE");
+  app.add_option("--trace", flags.trace,
+                 "Record what every process does when, for ui.perfetto.dev (observe.trace)")
       ->option_text("FILE");
   app.add_option("--grace", flags.grace_s,
                  "What processes get to end by themselves before SIGTERM (default: 4)")
@@ -113,6 +117,7 @@ ops::Config load(const Flags& flags, const ops::Environment& environment) {
   if (flags.workers) arguments.push_back("--cluster.workers=" + std::to_string(*flags.workers));
   if (flags.servers) arguments.push_back("--cluster.servers=" + std::to_string(*flags.servers));
   if (!flags.transport.empty()) arguments.push_back("--transport.kind=" + flags.transport);
+  if (!flags.trace.empty()) arguments.push_back("--observe.trace=" + flags.trace);
   std::vector<const char*> pointers;
   for (const std::string& argument : arguments) pointers.push_back(argument.c_str());
   std::vector<std::string> rest;
@@ -133,6 +138,9 @@ Options resolve(const Flags& flags, ops::Environment environment) {
   options.workers = config.cluster.workers;
   options.servers = config.cluster.servers;
   options.transport = transport_of(config);
+  if (!config.observe.trace.empty()) {
+    options.trace = std::filesystem::absolute(config.observe.trace).string();
+  }
   options.grace = seconds_of(flags.grace_s);
   options.kill_after = seconds_of(flags.kill_after_s);
   options.dry_run = flags.dry_run;

@@ -17,6 +17,7 @@ struct Options {
   std::size_t servers = 1;
   std::string transport = "ipc";  // as transport.kind
   std::string config_file;        // absolute; empty: none
+  std::string trace;              // likewise: observe.trace
   Duration grace = std::chrono::seconds(4);
   Duration kill_after = Duration::zero();  // zero: no limit
   ColorMode color = ColorMode::kAuto;

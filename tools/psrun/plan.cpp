@@ -57,6 +57,7 @@ std::vector<std::string> job_variables(const Options& options,
   // The scheduler chooses its own endpoint: kind, host and directory say which.
   variables.push_back(scheduler ? "PS_CLUSTER_REPORT_FD=" + std::to_string(kReportFd)
                                 : "PS_CLUSTER_SCHEDULER=" + job.endpoint);
+  if (!options.trace.empty()) variables.push_back("PS_OBSERVE_TRACE=" + options.trace);
   if (!options.config_file.empty()) variables.push_back("PS_CONFIG=" + options.config_file);
   if (!options.progress_set) {
     const bool first = process.role == ops::ProcessRole::kWorker && process.index == 0;
