@@ -11,10 +11,22 @@ pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
 pkg_check_modules(libzmq REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
+# The all-reduce that ps is compared with; consistency.mode = allreduce says so where it is missing.
+set(PS_GLOO_ENABLED OFF)
+if(NOT PS_GLOO STREQUAL "OFF")
+  find_package(Gloo QUIET CONFIG)
+  if(TARGET gloo)
+    set(PS_GLOO_ENABLED ON)
+  elseif(PS_GLOO STREQUAL "ON")
+    message(FATAL_ERROR "PS_GLOO is ON, but there is no Gloo: install libgloo-dev")
+  endif()
+endif()
+
 # What a program linked with the static library must link too; cmake/ps-config.cmake.in finds the same.
 add_library(ps_link_dependencies INTERFACE)
 target_link_libraries(ps_link_dependencies INTERFACE Threads::Threads PkgConfig::libzmq PkgConfig::tomlplusplus
-                                                     PkgConfig::xxhash spdlog::spdlog ZLIB::ZLIB)
+                                                     PkgConfig::xxhash spdlog::spdlog ZLIB::ZLIB
+                                                     $<$<BOOL:${PS_GLOO_ENABLED}>:gloo>)
 
 add_library(ps_dependencies INTERFACE)
 target_link_libraries(ps_dependencies INTERFACE ps_link_dependencies cppzmq Eigen3::Eigen CLI11::CLI11

@@ -59,9 +59,12 @@ enum class Reduce { kMean, kSum };
 // mode the step, which then changes no weight on any shard (dynamic loss scaling needs that).
 enum class Finite : std::uint8_t { kMessage, kStep };
 
-// Who applies the optimizer. kWorker (sync only): the servers reduce, and every worker applies the
-// same update to weights of its own.
-enum class Update : std::uint8_t { kServer, kWorker };
+// Who applies the optimizer, and who reduces the gradients. All but kServer: sync only.
+enum class Update : std::uint8_t {
+  kServer,
+  kWorker,     // the servers reduce; every worker applies the same update to weights of its own
+  kAllReduce,  // likewise, but the workers reduce among themselves, by Gloo's ring
+};
 
 // Exponential moving average of the weights and averages, kept by the servers:
 // d = decay (1 - exp(-t / tau)), ema = d ema + (1 - d) w after update t (YOLO's; tau = 0: d =

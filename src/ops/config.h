@@ -34,7 +34,7 @@ struct Environment {
 enum class ProcessRole { kAlone, kScheduler, kServer, kWorker };
 enum class Profile { kDefault, kFast };
 enum class TransportKind { kAuto, kInproc, kIpc, kTcp, kShm };
-enum class ModeChoice { kProgram, kSync, kAsync, kSsp, kLocal, kEasgd };
+enum class ModeChoice { kProgram, kSync, kAsync, kSsp, kLocal, kEasgd, kAllReduce };
 enum class ReduceChoice { kProgram, kMean, kSum };
 enum class OptimizerChoice {
   kProgram,
@@ -48,7 +48,7 @@ enum class OptimizerChoice {
   kFtrl
 };
 enum class FiniteChoice { kProgram, kMessage, kStep };
-enum class UpdateChoice { kProgram, kServer, kWorker };
+enum class UpdateChoice { kProgram, kServer, kWorker, kAllReduce };
 enum class PushChoice { kProgram, kNone, kFp16, kBf16, kInt8, kInt8Stochastic, kTopK, kSign };
 enum class PullChoice { kProgram, kNone, kFp16, kBf16 };
 enum class CompensationChoice { kProgram, kNone, kConstant, kAdaptive };

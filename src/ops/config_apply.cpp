@@ -21,7 +21,7 @@ void replace(const std::optional<T>& wanted, U& value) {
 
 void apply_mode(const Config& config, Consistency& mode) {
   const auto& wanted = config.consistency;
-  choose<Sync>(wanted.mode == ModeChoice::kSync, mode);
+  choose<Sync>(wanted.mode == ModeChoice::kSync || wanted.mode == ModeChoice::kAllReduce, mode);
   choose<Async>(wanted.mode == ModeChoice::kAsync, mode);
   choose<Ssp>(wanted.mode == ModeChoice::kSsp, mode);
   choose<LocalSgd>(wanted.mode == ModeChoice::kLocal, mode);
@@ -188,6 +188,7 @@ void apply(const Config& config, ModelOptions& options) {
   replace(config.compression.top, options.compression.top);
   if (config.consistency.finite != FiniteChoice::kProgram)
     options.finite = static_cast<Finite>(static_cast<int>(config.consistency.finite) - 1);
+  if (config.consistency.mode == ModeChoice::kAllReduce) options.update = Update::kAllReduce;
   if (config.optimizer.update != UpdateChoice::kProgram)
     options.update = static_cast<Update>(static_cast<int>(config.optimizer.update) - 1);
   if (config.is_set("transport.chunk_bytes")) options.chunk_bytes = config.transport.chunk_bytes;

@@ -12,18 +12,31 @@ void require(bool holds, const std::string& text) {
   if (!holds) throw Error(ErrorCode::kInvalidArgument, text);
 }
 
+const char* update_name(Update update) {
+  switch (update) {
+    case Update::kServer:
+      break;
+    case Update::kWorker:
+      return "worker";
+    case Update::kAllReduce:
+      return "allreduce";
+  }
+  return "server";
+}
+
 void check_update_on_workers(const ModelOptions& options) {
+  const std::string update = std::string("update = ") + update_name(options.update);
   const auto* sync = std::get_if<Sync>(&options.mode);
-  require(sync != nullptr, std::string("update = worker needs consistency.mode = sync, which keeps "
-                                       "the workers' weights equal, got ") +
-                               mode_name(options.mode));
+  require(sync != nullptr,
+          update + " needs consistency.mode = sync, which keeps the workers' weights equal, got " +
+              mode_name(options.mode));
   require(sync->backup_workers == 0,
-          "update = worker needs every worker's gradient in every round, so backup_workers must be "
-          "0, got " +
+          update +
+              " needs every worker's gradient in every round, so backup_workers must be 0, got " +
               std::to_string(sync->backup_workers));
-  require(options.reduce == Reduce::kMean, "update = worker needs reduce = mean, got sum");
+  require(options.reduce == Reduce::kMean, update + " needs reduce = mean, got sum");
   require(options.ema.decay == 0.0F,
-          "update = worker leaves no weights on the servers to average: ema.decay must be 0, got " +
+          update + " leaves no weights on the servers to average: ema.decay must be 0, got " +
               std::to_string(options.ema.decay));
 }
 
@@ -37,8 +50,7 @@ void check_compression(const ModelOptions& options) {
   throw Error(ErrorCode::kInvalidArgument,
               std::string("compression needs gradients that travel to servers which apply them, "
                           "but in mode ") +
-                  mode_name(options.mode) +
-                  " with update = " + (options.update == Update::kWorker ? "worker" : "server") +
+                  mode_name(options.mode) + " with update = " + update_name(options.update) +
                   " the workers do: take mode sync, async or ssp and update = server, or no "
                   "compression");
 }
@@ -50,7 +62,7 @@ bool has_rounds(const Consistency& mode) noexcept {
 }
 
 bool updates_on_workers(const ModelOptions& options) noexcept {
-  return options.update == Update::kWorker || std::holds_alternative<LocalSgd>(options.mode) ||
+  return options.update != Update::kServer || std::holds_alternative<LocalSgd>(options.mode) ||
          std::holds_alternative<Easgd>(options.mode);
 }
 
@@ -81,7 +93,7 @@ void check_mode(const ModelOptions& options, std::uint32_t workers) {
   require(options.finite == Finite::kMessage || has_rounds(options.mode),
           std::string("finite = step needs rounds, which mode ") + mode_name(options.mode) +
               " has not");
-  if (options.update == Update::kWorker) check_update_on_workers(options);
+  if (options.update != Update::kServer) check_update_on_workers(options);
   check_compression(options);
   if (const auto* local = std::get_if<LocalSgd>(&options.mode))
     require(local->steps > 0, "local: steps must be at least 1, got 0");

@@ -146,7 +146,7 @@ void Shard::allocate(const wire::ModelInfo& info, TimePoint now, cluster::Outbox
     Chunk chunk;
     chunk.where = chunks[i];
     chunk.position = static_cast<std::uint32_t>(i);
-    chunk.is_gradient = info.options.update == Update::kWorker &&
+    chunk.is_gradient = info.options.update != Update::kServer &&
                         info.parameters[chunks[i].parameter].kind == ParameterKind::kTrained;
     chunk.weights = pool_.acquire(chunks[i].count * sizeof(float));
     // An update writes into a second block and the first becomes free; having both from the start,

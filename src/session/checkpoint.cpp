@@ -55,7 +55,7 @@ std::string optimizer_of(const ModelOptions& options) {
 std::vector<wire::Part> parts_to_start(const ModelOptions& options, ParameterKind kind) {
   const auto* local = std::get_if<LocalSgd>(&options.mode);
   const bool own_memory =
-      options.update == Update::kWorker || (local != nullptr && local->average_state);
+      options.update != Update::kServer || (local != nullptr && local->average_state);
   if (own_memory && kind == ParameterKind::kTrained) {
     ModelOptions as_on_servers = options;
     as_on_servers.mode = Sync{};

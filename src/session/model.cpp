@@ -126,8 +126,38 @@ void Model::start() {
       });
   started->wait(std::nullopt);
   if (impl_->replica) impl_->replica->started();
+  if (impl_->options.update == Update::kAllReduce) impl_->connect_ring();
   impl_->restored = {};
   impl_->index = slot;
+}
+
+void Model::Impl::connect_ring() {
+  if (session->workers() == 1) return;
+  const std::string& directory = session->config.transport.directory;
+  if (directory.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "all-reduce needs workers in processes of their own, that find each other in the "
+                "directory transport.directory: start the program with psrun");
+  }
+  const auto shares = replica->shares();
+  std::size_t floats = 0;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const wire::ParameterInfo& info = storage[i]->info;
+    if (info.kind != ParameterKind::kTrained && info.kind != ParameterKind::kAverage) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          "parameter '" + info.name + "': all-reduce takes trained and average parameters only");
+    }
+    floats += shares[i].from.size();
+  }
+  ring = AllReduce::connect({.rank = session->rank(),
+                             .workers = session->workers(),
+                             .directory = directory,
+                             .name = "ring-" + name,
+                             .host = session->config.transport.host,
+                             .patience = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                 ops::timing(session->config.cluster).deadline)},
+                            shares.size(), floats);
 }
 
 const std::string& Model::name() const {

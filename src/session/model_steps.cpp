@@ -72,7 +72,7 @@ void Model::Impl::begin(worker::Verb verb,
     // The center comes while the gradients are computed.
     if (replica->kind() == Kind::kElastic && replica->due()) center = fetch();
   }
-  if (!replica || replica->kind() == Kind::kReduced) {
+  if (pushes_gradients()) {
     session->runtime->tell(
         [model = *index, begin](worker::Worker& worker, TimePoint now, cluster::Outbox& out) {
           worker.begin_step(model, begin, now, out);
@@ -92,7 +92,7 @@ void Model::Impl::settle(Parameter::Impl& parameter, bool touched) {
   bool part = accumulator.finish(parameter.index, weight, touched);
   if (replica) {
     part = replica->settle(parameter.index, part && accumulator.weight() + weight > 0);
-    if (replica->kind() != Kind::kReduced) return;
+    if (!pushes_gradients()) return;
   }
   session->runtime->tell([model = *index, at = parameter.index, part](
                              worker::Worker& worker, TimePoint now, cluster::Outbox& out) {
@@ -123,7 +123,7 @@ std::shared_ptr<Pending::State> Model::Impl::end() {
     case Kind::kReduced:
       break;
   }
-  return end_reduced();
+  return ring ? end_on_ring() : end_reduced();
 }
 
 std::shared_ptr<Pending::State> Model::Impl::end_on_servers() const {
@@ -139,6 +139,19 @@ std::shared_ptr<Pending::State> Model::Impl::end_reduced() const {
   const auto state = end_on_servers();
   state->then(sums, [own = replica](worker::Outcome& outcome, const worker::Outcome* all) {
     own->reduced(all->values);
+    own->amend(outcome.step);
+  });
+  return state;
+}
+
+// Once the workers agree, whoever waits for the step takes part in the ring.
+std::shared_ptr<Pending::State> Model::Impl::end_on_ring() const {
+  const auto state = agree();
+  state->then(nullptr, [own = replica, ring = ring](worker::Outcome& outcome,
+                                                    const worker::Outcome* /*all*/) {
+    const TraceSpan span("all-reduce");
+    ring->mean(own->shares());
+    own->reduced(outcome.values);
     own->amend(outcome.step);
   });
   return state;

@@ -11,6 +11,7 @@
 #include "ops/config.h"
 #include "ops/lifeline.h"
 #include "ops/progress.h"
+#include "session/all_reduce.h"
 #include "session/in_process.h"
 #include "session/worker_runtime.h"
 #include "worker/accumulator.h"
@@ -43,6 +44,7 @@ class Model::Impl {
   // In the modes in which workers update weights of their own. Shared: what a Pending has left to
   // do may outlive the session.
   std::shared_ptr<worker::Replica> replica;
+  std::shared_ptr<AllReduce> ring;  // Update::kAllReduce, of several workers
   // What restore() was given: of no parameters if it was not called.
   worker::Snapshot restored;
   std::uint64_t checkpoint = 0;  // its hash, never 0 then
@@ -62,6 +64,8 @@ class Model::Impl {
   void settle(Parameter::Impl& parameter, bool touched);
   std::shared_ptr<Pending::State> end();
 
+  // The workers' ring, once all of them are there.
+  void connect_ring();
   // What has been restored goes into `setup` and the replica. Throws unless it is of this table.
   void check_restored() const;
   void start_from(worker::Worker::ModelSetup& setup) const;
@@ -73,6 +77,11 @@ class Model::Impl {
   [[nodiscard]] std::shared_ptr<Pending::State> done_at_once() const;
 
  private:
+  // Do the gradients go to the servers, as they become ready?
+  [[nodiscard]] bool pushes_gradients() const {
+    return !replica || (replica->kind() == worker::Replica::Kind::kReduced && !ring);
+  }
+  [[nodiscard]] std::shared_ptr<Pending::State> end_on_ring() const;
   [[nodiscard]] std::shared_ptr<Pending::State> end_on_servers() const;
   [[nodiscard]] std::shared_ptr<Pending::State> end_elastic() const;
   [[nodiscard]] std::shared_ptr<Pending::State> end_reduced() const;

@@ -53,8 +53,8 @@ template <>
 inline constexpr auto kNames<Finite> =
     NameTable<Finite, 2>{{{Finite::kMessage, "message"}, {Finite::kStep, "step"}}};
 template <>
-inline constexpr auto kNames<Update> =
-    NameTable<Update, 2>{{{Update::kServer, "server"}, {Update::kWorker, "worker"}}};
+inline constexpr auto kNames<Update> = NameTable<Update, 3>{
+    {{Update::kServer, "server"}, {Update::kWorker, "worker"}, {Update::kAllReduce, "allreduce"}}};
 template <>
 inline constexpr auto kFields<Sync> = std::tuple(Field{"backup_workers", &Sync::backup_workers});
 template <>

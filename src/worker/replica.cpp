@@ -160,6 +160,7 @@ std::uint64_t Replica::period() const {
 
 void Replica::begin(double weight, std::uint32_t samples) {
   for (Part& part : parts_) part.touched = false;
+  weight_ = weight;
   samples_ = samples;
   nonfinite_ = 0;
   since_.weight += weight;
@@ -307,6 +308,16 @@ std::vector<double> Replica::report() const {
   std::vector<double> values{static_cast<double>(samples_), static_cast<double>(nonfinite_)};
   for (const Part& part : parts_) values.push_back(part.touched ? 1.0 : 0.0);
   return values;
+}
+
+std::vector<Replica::Share> Replica::shares() const {
+  std::vector<Share> shares;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    shares.push_back({.from = travel_.gradients[i].as<const float>(),
+                      .to = travel_.weights[i].as<float>(),
+                      .weight = parts_[i].touched ? weight_ : 0.0});
+  }
+  return shares;
 }
 
 void Replica::reduced(std::span<const double> sums) {

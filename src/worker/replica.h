@@ -42,6 +42,13 @@ class Replica {
     Memory gradients;
   };
   // What is registered and moved: as many of each.
+  // A parameter's part in the step under way: `to` shall become the workers' weighted mean of
+  // `from`; without weight it is no part.
+  struct Share {
+    std::span<const float> from;
+    std::span<float> to;
+    double weight = 0.0;
+  };
   struct Travel {
     std::vector<wire::ParameterInfo> parameters;
     std::vector<Memory> weights;    // arrives here
@@ -88,6 +95,9 @@ class Replica {
   void resume();
   [[nodiscard]] bool shows_center() const { return shows_center_; }
 
+  // kReduced, where no server does it: what to average, parameter by parameter.
+  [[nodiscard]] std::vector<Share> shares() const;
+
   // kLocal, kReduced: what is to be summed over the ranks beside the exchange, and what to do with
   // the sums once both are there.
   [[nodiscard]] std::vector<double> report() const;
@@ -128,7 +138,8 @@ class Replica {
   Memory scratch_;  // new weights, until they are known to be finite
   Since since_;
   std::uint64_t agreed_samples_ = 0;  // consumed by all, when they last agreed
-  std::uint32_t samples_ = 0;         // of the step under way
+  double weight_ = 0.0;               // of the step under way
+  std::uint32_t samples_ = 0;         // likewise
   bool due_ = false;
   float lr_ = 0.0F;
   std::uint64_t version_ = 0;

@@ -165,6 +165,24 @@ TEST_CASE("classify: learns with compressed gradients and weights", "[integratio
   CHECK(result.at("workers") == 2);
 }
 
+#if defined(PS_HAVE_GLOO)
+TEST_CASE("classify: workers that reduce among themselves learn what servers teach",
+          "[integration]") {
+  const Data data;
+  const TemporaryDirectory directory;
+  const json ring = result_of(job("2", "1") + training(data, directory.file("ring")) +
+                              Words{"--consistency.mode=allreduce"});
+  const json servers = result_of(job("2", "1") + training(data, directory.file("servers")) +
+                                 Words{"--optimizer.update=worker"});
+  CHECK(ring.at("workers") == 2);
+  CHECK(ring.at("loss").get<double>() == Approx(servers.at("loss").get<double>()).epsilon(1e-3));
+  CHECK(result_of(kAlone + training(data, directory.file("alone")) +
+                  Words{"--consistency.mode=allreduce"})
+            .at("accuracy") >= 0.8);
+}
+
+#endif
+
 TEST_CASE("classify: compressed sync training gives the same bits whatever the servers",
           "[integration]") {
   const Words flags{"--compress=topk:0.02", "--compress-pull=fp16"};

@@ -80,6 +80,13 @@ TEST_CASE("config apply: another mode or optimizer starts from its own defaults"
   CHECK(std::get<AdamW>(options.optimizer).weight_decay == AdamW{}.weight_decay);
 }
 
+TEST_CASE("config apply: all-reduce is sync with another way to reduce", "[unit]") {
+  const ModelOptions options = applied({"--consistency.mode=allreduce"}, {.mode = Async{}});
+  CHECK(std::holds_alternative<Sync>(options.mode));
+  CHECK(options.update == Update::kAllReduce);
+  CHECK(applied({"--optimizer.update=allreduce"}, {}).update == Update::kAllReduce);
+}
+
 TEST_CASE("config apply: the same mode or optimizer keeps the program's values", "[unit]") {
   const ModelOptions program{.mode = Ssp{.staleness = 9}, .optimizer = Adam{.lr = 0.5F}};
   const ModelOptions options =

@@ -32,7 +32,8 @@ TEST_CASE("config errors: an unknown section names the nearest one", "[unit]") {
 
 TEST_CASE("config errors: a bad value in a file names the line and what was expected", "[unit]") {
   CHECK(load_error({.file = "[consistency]\nmode = 'fast'\n"}) ==
-        "job.toml:2: consistency.mode = \"fast\": expected one of sync, async, ssp, local, easgd");
+        "job.toml:2: consistency.mode = \"fast\": expected one of sync, async, ssp, local, "
+        "easgd, allreduce");
   CHECK(load_error({.file = "[cluster]\nworkers = '4'\n"}) ==
         "job.toml:2: cluster.workers = \"4\": expected a whole number from 1 to 65536");
   CHECK(load_error({.file = "[cluster]\nworkers = 0\n"}) ==
@@ -99,7 +100,7 @@ TEST_CASE("config errors: a flag is named, with the nearest key", "[unit]") {
         "flag --consistency.mod: unknown key consistency.mod; did you mean consistency.mode?");
   CHECK(load_error({.arguments = {"--consistency.mode", "spp"}}) ==
         "flag --consistency.mode: consistency.mode = \"spp\": expected one of sync, async, ssp, "
-        "local, easgd");
+        "local, easgd, allreduce");
   CHECK(load_error({.arguments = {"--job.seed"}}) ==
         "flag --job.seed: nothing follows it: expected a whole number from 0 up");
   CHECK(load_error({.arguments = {"--job.seed", "--observe.json"}}) ==

@@ -167,8 +167,9 @@ TEST_CASE("config help: names every key, its values, its default and its meaning
     CHECK_THAT(help, Catch::Contains("--" + std::string(key.name) + "  ("));
     CHECK_THAT(help, Catch::Contains(std::string(key.help)));
   }
-  CHECK_THAT(help,
-             Catch::Contains("--consistency.mode  (sync|async|ssp|local|easgd; default: \"\")"));
+  CHECK_THAT(
+      help,
+      Catch::Contains("--consistency.mode  (sync|async|ssp|local|easgd|allreduce; default: \"\")"));
   CHECK_THAT(help, Catch::Contains("--optimizer.lr  (a number > 0; default: the program's)"));
   CHECK_THAT(help, Catch::Contains("lr_scale  (a number >= 0; default: 1.0)"));
   for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {

@@ -46,6 +46,7 @@ TEST_CASE("modes: settings that mean nothing together are refused, saying which"
   const auto worker = ps::Update::kWorker;
   refused({.mode = ps::Async{}, .update = worker}, "sync, which keeps the workers' weights equal");
   refused({.mode = ps::LocalSgd{}, .update = worker}, "got local");
+  refused({.mode = ps::Ssp{}, .update = ps::Update::kAllReduce}, "update = allreduce needs");
   refused({.mode = ps::Sync{.backup_workers = 1}, .update = worker}, "backup_workers");
   refused({.reduce = ps::Reduce::kSum, .update = worker}, "reduce = mean");
   refused({.update = worker, .ema = {.decay = 0.5F}}, "ema.decay");

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <ps/error.h>
 #include <ps/local_cluster.h>
 
 #include "launch.h"
@@ -39,7 +40,8 @@ nlohmann::json run_processes(const PushPullOptions& o) {
   const int code =
       run_job({.workers = o.workers, .servers = o.servers, .transport = o.transport},
               {"pushpull", "--result", result, "--bytes", std::to_string(o.size.bytes), "--seconds",
-               std::to_string(o.size.seconds), "--workers", std::to_string(o.workers)});
+               std::to_string(o.size.seconds), "--workers", std::to_string(o.workers),
+               o.all_reduce ? "--all-reduce=true" : "--all-reduce=false"});
   if (code != 0) throw std::runtime_error("the job failed");
   std::ifstream in(result);
   return nlohmann::json::parse(in);
@@ -76,6 +78,11 @@ void print_row(const std::string& name, const nlohmann::json& row) {
 
 int run(const PushPullOptions& o) {
   if (!o.result.empty()) return take_part(o);
+  if (o.all_reduce && (o.workers < 2 || o.transport == "inproc")) {
+    throw ps::Error(ps::ErrorCode::kInvalidArgument,
+                    "--all-reduce is among processes: expected --workers 2 or more, and another "
+                    "--transport than inproc");
+  }
   nlohmann::json result = o.transport == "inproc" ? run_threads(o) : run_processes(o);
   const nlohmann::json& raw = result["raw"];
   const std::string limit = limit_of(o.transport, raw);
@@ -86,9 +93,15 @@ int run(const PushPullOptions& o) {
   std::printf("%-20s %8s %9s %11s %11s %11s %9s\n", "", "GB/s", "spread", "p50 us", "p90 us",
               "p99 us", "samples");
   print_row("push_pull, " + o.transport, result["step"]);
+  if (o.all_reduce) print_row("all-reduce, Gloo tcp", result["all_reduce"]);
   for (const auto& [name, row] : raw.items()) print_row("raw " + name, row);
   std::printf("%.2f of %s's %.2f GB/s: %.2f; %d steps, whose weights are right\n", score.goodput,
               limit.c_str(), score.limit, score.ratio(), result["steps"].get<int>());
+  if (o.all_reduce) {
+    const double others = result["all_reduce"]["gb_per_s"];
+    result["over_all_reduce"] = score.goodput / others;
+    std::printf("%.2f times all-reduce with the same update\n", score.goodput / others);
+  }
   if (o.size.json) {
     result.update({{"transport", o.transport},
                    {"limit_is", limit},
@@ -121,6 +134,9 @@ Command pushpull_command(CLI::App& app) {
                    "How messages travel: ipc, tcp or shm between processes; inproc within one")
       ->check(CLI::IsMember({"inproc", "ipc", "tcp", "shm"}))
       ->capture_default_str();
+  command->add_flag("--all-reduce", o->all_reduce,
+                    "Beside it, in turns: the same steps of the same workers, whose gradients "
+                    "Gloo's ring reduces (consistency.mode = allreduce)");
   command->add_option("--result", o->result)->group("");  // psbench's own
   return {command, [o] { return run(*o); }};
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <vector>
 #include <xxhash.h>
 
@@ -54,10 +55,13 @@ std::uint64_t expected_hash(std::size_t size, std::uint64_t steps, std::uint32_t
 
 class Steps {
  public:
-  Steps(ps::Session& session, std::size_t bytes)
+  Steps(ps::Session& session, std::size_t bytes, ps::Update update)
       : session_(session),
         size_(bytes / sizeof(float)),
-        model_(session.model("pushpull", {.mode = ps::Sync{}, .optimizer = ps::Sgd{.lr = kRate}})) {
+        update_(update),
+        model_(session.model(
+            update == ps::Update::kServer ? "pushpull" : "all-reduce",
+            {.mode = ps::Sync{}, .optimizer = ps::Sgd{.lr = kRate}, .update = update})) {
     const ps::Parameter parameter =
         model_.add("weights", {static_cast<std::int64_t>(size_)}, [](std::span<float> weights) {
           for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = first_weight(i);
@@ -80,8 +84,10 @@ class Steps {
     return steps > 0;
   }
   // Returns the weights' hash.
-  [[nodiscard]] std::uint64_t check() const {
+  std::uint64_t check() const {
     const std::uint64_t found = model_.hash();
+    // A ring of more than two adds every part of the array in another order.
+    if (update_ == ps::Update::kAllReduce && session_.workers() > 2) return found;
     const std::uint64_t expected = expected_hash(size_, count, session_.workers());
     if (found == expected) return found;
     std::array<char, 160> text{};
@@ -100,6 +106,7 @@ class Steps {
  private:
   ps::Session& session_;
   std::size_t size_;
+  ps::Update update_;
   ps::Model model_;
 };
 
@@ -112,9 +119,10 @@ nlohmann::json summary(const Samples& samples, double bytes) {
           {"samples", samples.seconds.size()}};
 }
 
-// Rank 0's turns: steps, then each raw way for half as long.
-nlohmann::json measure(Steps& steps, const PushPullOptions& o, RawPeers& raw) {
-  const double slice = o.size.seconds / (kTurns * static_cast<double>(raw.names().size() + 2));
+// Rank 0's turns: steps, as many of the ring's if there is one, then each raw way for half as long.
+nlohmann::json measure(Steps& steps, Steps* ring, const PushPullOptions& o, RawPeers& raw) {
+  const double parts = static_cast<double>(raw.names().size()) + (ring == nullptr ? 2.0 : 4.0);
+  const double slice = o.size.seconds / (kTurns * parts);
   std::vector<Samples> others(raw.names().size());
   const auto raw_turn = [&](double seconds) {
     for (std::size_t i = 0; i < others.size(); ++i) {
@@ -123,21 +131,26 @@ nlohmann::json measure(Steps& steps, const PushPullOptions& o, RawPeers& raw) {
     }
   };
   steps.turn(kWarmUpSteps);
+  if (ring != nullptr) ring->turn(kWarmUpSteps);
   const auto wished = [&] {
     return static_cast<std::uint64_t>(std::max(1.0, 2.0 * slice / steps.samples.median()));
   };
   std::uint64_t next = wished();
   steps.samples.seconds.clear();
+  if (ring != nullptr) ring->samples.seconds.clear();
   const double end = now() + o.size.seconds;
   do {
     steps.turn(next);
+    if (ring != nullptr) ring->turn(next);
     raw_turn(slice);
     next = wished();
   } while (now() < end);
   steps.turn(0);
+  if (ring != nullptr) ring->turn(0);
 
   const auto bytes = static_cast<double>(o.size.bytes);
   nlohmann::json result{{"step", summary(steps.samples, 2.0 * bytes * o.workers)}};
+  if (ring != nullptr) result["all_reduce"] = summary(ring->samples, 2.0 * bytes * o.workers);
   for (std::size_t i = 0; i < others.size(); ++i) {
     const std::string& name = raw.names()[i];
     result["raw"][name] = summary(others[i], (name == "memcpy" ? 1.0 : 2.0) * bytes);
@@ -159,14 +172,18 @@ RawSizes raw_sizes(const PushPullOptions& options, std::size_t configured_chunk)
 nlohmann::json pushpull_worker(ps::Session& session,
                                const PushPullOptions& options,
                                RawPeers* raw) {
-  Steps steps(session, options.size.bytes);
+  Steps steps(session, options.size.bytes, ps::Update::kServer);
+  std::optional<Steps> ring;
+  if (options.all_reduce) ring.emplace(session, options.size.bytes, ps::Update::kAllReduce);
   nlohmann::json result;
   if (raw != nullptr) {
-    result = measure(steps, options, *raw);
+    result = measure(steps, ring ? &*ring : nullptr, options, *raw);
   } else {
-    while (steps.turn(0)) {
+    while (steps.turn(0) && (!ring || ring->turn(0))) {
     }
+    if (ring) ring->turn(0);
   }
+  if (ring) ring->check();
   std::array<char, 17> hash{};
   std::snprintf(hash.data(), hash.size(), "%016llx",
                 static_cast<unsigned long long>(steps.check()));

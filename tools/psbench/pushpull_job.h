@@ -18,7 +18,8 @@ struct PushPullOptions {
   std::uint32_t workers = 1;
   std::uint32_t servers = 1;
   std::string transport = "ipc";
-  std::string result;  // in a process of the job: where rank 0 puts what it measured
+  bool all_reduce = false;  // its steps, too
+  std::string result;       // in a process of the job: where rank 0 puts what it measured
 };
 
 // `configured_chunk`: transport.chunk_bytes, 0 for the default.

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "commands.h"
+#include "session/all_reduce.h"
 #include "timing.h"
 #include "versus/compare.h"
 #include "versus/page.h"
@@ -57,7 +58,10 @@ int run(const VersusOptions& chosen) {
   }
   VersusOptions o = chosen;
   if (o.arms.empty()) {
-    for (const Arm& arm : all_arms()) o.arms.push_back(arm.key);
+    for (const Arm& arm : all_arms()) {
+      if (arm.update == ps::Update::kAllReduce && !ps::AllReduce::available()) continue;
+      o.arms.push_back(arm.key);
+    }
   }
   const Comparison comparison = compare(o);
   json line{{"workers", o.job.workers}, {"servers", o.job.servers}, {"transport", o.job.transport},

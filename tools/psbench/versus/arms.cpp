@@ -24,7 +24,11 @@ const std::vector<Arm>& all_arms() {
        .name = "DC-ASGD",
        .mode = ps::Async{.compensation = ps::Compensation::kConstant}},
       {.key = "local", .name = "local SGD 8", .mode = ps::LocalSgd{.steps = 8}},
-      {.key = "easgd", .name = "EASGD 4", .mode = ps::Easgd{.period = 4}}};
+      {.key = "easgd", .name = "EASGD 4", .mode = ps::Easgd{.period = 4}},
+      {.key = "allreduce",
+       .name = "all-reduce",
+       .mode = ps::Sync{},
+       .update = ps::Update::kAllReduce}};
   return arms;
 }
 

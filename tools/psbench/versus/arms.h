@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <ps/consistency.h>
+#include <ps/options.h>
 
 namespace psbench {
 
@@ -14,6 +14,7 @@ struct Arm {
   std::string key;   // on the command line
   std::string name;  // in tables
   ps::Consistency mode;
+  ps::Update update = ps::Update::kServer;
   bool alone = false;        // one worker only
   bool large_batch = false;  // which does as much a step as all workers together, one after another
 };

@@ -76,9 +76,10 @@ class Training {
         spec_(spec),
         arm_(arm_of(spec.arm)),
         images_(read_images(spec.data)),
-        model_(session.model(
-            "versus",
-            {.mode = arm_.mode, .optimizer = ps::Sgd{.lr = spec.lr, .momentum = spec.momentum}})),
+        model_(session.model("versus",
+                             {.mode = arm_.mode,
+                              .optimizer = ps::Sgd{.lr = spec.lr, .momentum = spec.momentum},
+                              .update = arm_.update})),
         graph_(build(spec.network)),
         sign_(sign, model_.options().mode),
         straggler_(spec.straggler, spec.workers, spec.seed),
