@@ -60,11 +60,13 @@ EpochLoop::EpochLoop(ps::Session& session, ps::Model& model, Network& network, c
       setup_(setup),
       scales_loss_(network.compute().precision == ps::Precision::kFp16 &&
                    network.compute().on_gpu()),
-      frozen_(parameters_before(network, setup.options.freeze)) {}
+      frozen_(parameters_before(network, setup.options.freeze)) {
+  network_.when_weights_needed([this](std::size_t i) { await_weights(i); });
+}
 
 Tally EpochLoop::run(std::uint32_t epoch, const Watcher& watch) {
   const auto start = std::chrono::steady_clock::now();
-  Tally tally;
+  tally_ = {};
   empty_ = 0;
   const std::uint64_t per_epoch =
       (setup_.train->size() + setup_.options.batch_size - 1) / setup_.options.batch_size;
@@ -79,21 +81,22 @@ Tally EpochLoop::run(std::uint32_t epoch, const Watcher& watch) {
                                   .ahead = kBatchesAhead},
                                  [&] { return next_order(samples, epoch); });
   while (const ps::vision::DetectionBatch* batch = loader.next()) {
-    learn(*batch, tally);
-    tally.seconds_waited = loader.seconds_waited();
-    tally.seconds = seconds_since(start);
+    learn(*batch);
+    tally_.seconds_waited = loader.seconds_waited();
+    tally_.seconds = seconds_since(start);
     const double part = static_cast<double>(batch->step + 1) /
                         static_cast<double>(std::max<std::uint64_t>(batches_, 1));
-    if (watch) watch({*batch, tally, std::min(part, 1.0)});
+    if (watch) watch({*batch, tally_, std::min(part, 1.0)});
   }
   // Sync: the others are training on the epoch's last, short batch.
   for (; empty_ > 0; --empty_) {
-    if (++put_aside_ >= accumulated_batches(setup_, iteration_++)) add_nothing(tally);
+    if (++put_aside_ >= accumulated_batches(setup_, iteration_++)) add_nothing();
   }
-  if (put_aside_ > 0) add_nothing(tally);
-  tally.seconds_waited = loader.seconds_waited();
-  tally.seconds = seconds_since(start);
-  return tally;
+  if (put_aside_ > 0) add_nothing();
+  end_step();
+  tally_.seconds_waited = loader.seconds_waited();
+  tally_.seconds = seconds_since(start);
+  return tally_;
 }
 
 std::optional<ps::vision::BatchOrder> EpochLoop::next_order(ps::Samples& samples,
@@ -122,7 +125,7 @@ std::optional<ps::vision::BatchOrder> EpochLoop::next_order(ps::Samples& samples
   return order;
 }
 
-void EpochLoop::learn(const ps::vision::DetectionBatch& batch, Tally& tally) {
+void EpochLoop::learn(const ps::vision::DetectionBatch& batch) {
   for (const std::string& fault : batch.faults) {
     std::fprintf(stderr, "detect: %s: gray stands in for it\n", fault.c_str());
   }
@@ -140,22 +143,34 @@ void EpochLoop::learn(const ps::vision::DetectionBatch& batch, Tally& tally) {
   const bool last = ++put_aside_ >= accumulated_batches(setup_, iteration_++);
   ps::nn::GradientReady ready;
   if (last) {
-    begin_step(weight);
+    next_step_ = weight;
     // Each gradient leaves while the layers before it still compute theirs.
     ready = [&](std::size_t index) {
       if (index >= frozen_) model_.parameters()[index].push_pull();
     };
   }
-  if (scales_loss_) detector.graph().scale_loss(loss_scale_.scale());
+  if (scales_loss_) {
+    end_step();  // it may change the scale
+    detector.graph().scale_loss(loss_scale_.scale());
+  }
   const ps::nn::DetectionLoss loss =
       detector.graph().forward_backward(batch.images, criterion->second, batch.targets, ready);
   check_finite(loss);
-  last ? end_step(tally) : model_.accumulate(weight);
+  last ? push_pull() : model_.accumulate(weight);
   const std::array<double, 3> parts =
       weighted_parts(loss, loss_options(setup_, detector.head()), detector.head());
-  for (std::size_t i = 0; i < parts.size(); ++i) tally.losses[i] += parts[i] * weight;
-  tally.images += weight;
-  tally.instances += static_cast<double>(batch.targets.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) tally_.losses[i] += parts[i] * weight;
+  tally_.images += weight;
+  tally_.instances += static_cast<double>(batch.targets.size());
+}
+
+// The gradients are not touched before the last weights have come, with which the step before ends.
+void EpochLoop::await_weights(std::size_t parameter) {
+  const auto parameters = model_.parameters();
+  parameters[parameter].wait_for_weights();
+  if (parameter + 1 < parameters.size()) return;
+  end_step();
+  if (next_step_) begin_step(*std::exchange(next_step_, std::nullopt));
 }
 
 void EpochLoop::begin_step(double weight) {
@@ -164,17 +179,24 @@ void EpochLoop::begin_step(double weight) {
 }
 
 // A step of what was put aside alone.
-void EpochLoop::add_nothing(Tally& tally) {
+void EpochLoop::add_nothing() {
+  end_step();
   begin_step(0.0);
-  end_step(tally);
+  push_pull();
 }
 
-void EpochLoop::end_step(Tally& tally) {
-  const ps::StepInfo info = model_.push_pull().wait();
+void EpochLoop::push_pull() {
+  step_ = model_.push_pull();
   put_aside_ = 0;
+}
+
+void EpochLoop::end_step() {
+  if (!step_) return;
+  const ps::StepInfo info = step_->wait();
+  step_.reset();
   lr_ = info.lr;
-  tally.staleness += info.mean_staleness;
-  tally.steps += 1.0;
+  tally_.staleness += info.mean_staleness;
+  tally_.steps += 1.0;
   if (scales_loss_) {
     loss_scale_.update(info);
   } else if (info.nonfinite > 0) {

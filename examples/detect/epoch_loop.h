@@ -1,4 +1,5 @@
-// One epoch's steps on one worker: batches in, gradients out, sums of the losses.
+// One epoch's steps on one worker: batches in, gradients out, sums of the losses. A batch's forward
+// pass begins while the weights that the step before it leaves are still on their way.
 #pragma once
 
 #include <array>
@@ -44,8 +45,11 @@ class EpochLoop {
   };
   using Watcher = std::function<void(const Moment&)>;
 
-  // All outlive the loop.
+  // All outlive the loop. While it lives, the network's passes wait for the model's weights.
   EpochLoop(ps::Session& session, ps::Model& model, Network& network, const Setup& setup);
+  EpochLoop(const EpochLoop&) = delete;
+  EpochLoop& operator=(const EpochLoop&) = delete;
+  ~EpochLoop() { network_.when_weights_needed({}); }
 
   // Trains on this worker's part of the epoch. Throws ps::Error(kAborted) when the loss is not
   // finite.
@@ -57,10 +61,14 @@ class EpochLoop {
  private:
   // What the loader was told of a batch, or that this worker has no part in one (sync).
   std::optional<ps::vision::BatchOrder> next_order(ps::Samples& samples, std::uint32_t epoch);
-  void learn(const ps::vision::DetectionBatch& batch, Tally& tally);
+  void learn(const ps::vision::DetectionBatch& batch);
+  // Of a pass, when it comes to a parameter.
+  void await_weights(std::size_t parameter);
   void begin_step(double weight);
-  void end_step(Tally& tally);
-  void add_nothing(Tally& tally);
+  void push_pull();
+  // Waits for the step under way, if there is one, and for what became of it.
+  void end_step();
+  void add_nothing();
   void check_finite(const ps::nn::DetectionLoss& loss) const;
 
   ps::Session& session_;
@@ -76,6 +84,9 @@ class EpochLoop {
   std::uint32_t empty_ = 0;      // batches of the epoch that had nothing for this worker
   std::uint64_t batches_ = 0;    // of the epoch
   float lr_ = 0.0F;
+  Tally tally_;                      // of the epoch
+  std::optional<double> next_step_;  // its weight: begins once the weights have come
+  std::optional<ps::Pending> step_;  // that has been pushed
 };
 
 }  // namespace detect

@@ -55,6 +55,7 @@ ps::nn::Detector& Network::at(ps::vision::ImageSize size) {
     detector = std::make_unique<ps::nn::Detector>(
         spec_.table, static_cast<std::int64_t>(spec_.names.size()), size.height, size.width);
     detector->graph().prepare(max_batch_, placement_of(compute_, *detector));
+    detector->graph().when_weights_needed(needed_);
     if (!weights_.empty()) bind(*detector);
   }
   return *detector;
@@ -65,6 +66,11 @@ void Network::bind(std::vector<std::span<const float>> weights,
   weights_ = std::move(weights);
   gradients_ = std::move(gradients);
   for (auto& [size, detector] : detectors_) bind(*detector);
+}
+
+void Network::when_weights_needed(ps::nn::WeightsNeeded needed) {
+  needed_ = std::move(needed);
+  for (auto& [size, detector] : detectors_) detector->graph().when_weights_needed(needed_);
 }
 
 void Network::bind(ps::nn::Detector& detector) const {

@@ -46,6 +46,8 @@ class Network {
   // gradients: for forward passes.
   void bind(std::vector<std::span<const float>> weights,
             std::vector<std::span<float>> gradients = {});
+  // How passes at any size wait for weights from now on (ps/nn/graph.h).
+  void when_weights_needed(ps::nn::WeightsNeeded needed);
 
  private:
   void bind(ps::nn::Detector& detector) const;
@@ -57,6 +59,7 @@ class Network {
   std::map<std::pair<int, int>, std::unique_ptr<ps::nn::Detector>> detectors_;
   std::vector<std::span<const float>> weights_;
   std::vector<std::span<float>> gradients_;
+  ps::nn::WeightsNeeded needed_;
 };
 
 // Weights in memory of their own, by parameter.

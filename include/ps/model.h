@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -24,11 +25,21 @@ class Parameter {
   [[nodiscard]] const std::vector<std::int64_t>& shape() const;
 
   // Before Model::start(): the initial values (rank 0's count). After it: the weights as last
-  // pulled. Do not read them between push_pull() or pull() and the end of its wait().
+  // pulled. Do not read them between push_pull() or pull() and the end of its wait(), or of
+  // wait_for_weights().
   [[nodiscard]] std::span<float> weights() const;
   // Where the user writes the step's gradients (kAverage: the values to average). They must not
-  // change from the moment they are pushed until wait() returns.
+  // change from the moment they are pushed until wait() or wait_for_weights() returns.
   [[nodiscard]] std::span<float> gradients() const;
+
+  // Blocks until weights() are those that the model's last push_pull() leaves; other parameters'
+  // may still be on their way. So the next forward pass can begin before the last have come, if it
+  // calls this for each parameter before it reads it. The next step begins only once the Pending is
+  // done. Without a step at once. Early in sync mode without backup workers, in async and in ssp
+  // mode; else, and after push() or pull(), with the whole Pending. The session's thread. Throws
+  // as Pending::wait() does, and Error(kInvalidArgument) where the step under way has pushed or
+  // skipped it and not ended.
+  void wait_for_weights(std::optional<std::chrono::milliseconds> timeout = std::nullopt) const;
 
   // The gradient is complete: it may leave while the backward pass goes on. REQUIRES:
   // Model::begin_step() before.

@@ -230,6 +230,17 @@ void Parameter::skip() const {
   impl_->model->settle(*impl_, false);
 }
 
+void Parameter::wait_for_weights(std::optional<std::chrono::milliseconds> timeout) const {
+  const Model::Impl& model = *impl_->model;
+  if (model.in_step) {
+    if (!impl_->settled) return;  // still those that the step began with
+    throw Error(ErrorCode::kInvalidArgument,
+                "wait_for_weights() of '" + impl_->info.name +
+                    "', which has left in the step under way: call Model::push_pull() first");
+  }
+  if (model.last) model.last->wait_for_weights(impl_->index, impl_->info.name, timeout);
+}
+
 void Model::begin_step(double weight, std::optional<std::uint32_t> samples) {
   impl_->check_may_step("begin_step()");
   impl_->begin(worker::Verb::kPushPull, weight, samples);

@@ -13,7 +13,16 @@ void Pending::State::complete(worker::Outcome outcome) {
   const std::lock_guard lock(mutex_);
   if (outcome_) return;
   outcome_ = std::move(outcome);
-  completed_.notify_all();
+  changed_.notify_all();
+}
+
+void Pending::State::arrived(std::span<const std::uint32_t> parameters) {
+  const std::lock_guard lock(mutex_);
+  for (const std::uint32_t parameter : parameters) {
+    if (arrived_.size() <= parameter) arrived_.resize(parameter + std::size_t{1});
+    arrived_[parameter] = true;
+  }
+  changed_.notify_all();
 }
 
 void Pending::State::then(std::shared_ptr<State> also, Rest rest) {
@@ -21,17 +30,31 @@ void Pending::State::then(std::shared_ptr<State> also, Rest rest) {
   rest_ = std::move(rest);
 }
 
+// Returns once `over`, which runs under the lock, says so.
+void Pending::State::await(const std::function<bool()>& over,
+                           const std::string& what,
+                           std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  if (changed_.wait_for(lock, patience, over)) return;
+  throw Error(ErrorCode::kTimeout,
+              what + " took longer than " + std::to_string(patience.count()) +
+                  " ms; another worker may be slow or stuck (its progress is in its log)");
+}
+
+void Pending::State::wait_for_weights(std::uint32_t parameter,
+                                      const std::string& name,
+                                      std::optional<std::chrono::milliseconds> timeout) {
+  bool done = false;
+  const auto over = [&] {
+    done = outcome_.has_value();
+    return done || (parameter < arrived_.size() && arrived_[parameter]);
+  };
+  await(over, what_ + "'s weights of '" + name + "'", timeout.value_or(patience_));
+  if (done) wait(timeout);
+}
+
 const worker::Outcome& Pending::State::wait(std::optional<std::chrono::milliseconds> timeout) {
-  const auto patience = timeout.value_or(patience_);
-  {
-    const TraceSpan span("wait");
-    std::unique_lock lock(mutex_);
-    if (!completed_.wait_for(lock, patience, [this] { return outcome_.has_value(); })) {
-      throw Error(ErrorCode::kTimeout,
-                  what_ + " took longer than " + std::to_string(patience.count()) +
-                      " ms; another worker may be slow or stuck (its progress is in its log)");
-    }
-  }
+  await([this] { return outcome_.has_value(); }, what_, timeout.value_or(patience_));
   if (outcome_->failure) throw Error(outcome_->failure->code, outcome_->failure->text);
   if (also_) also_->wait(timeout);
   run_rest();

@@ -7,6 +7,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include <ps/model.h>
 
@@ -21,6 +24,8 @@ class Pending::State {
 
   // The loop's thread; once. Later calls change nothing.
   void complete(worker::Outcome outcome);
+  // Before that: these parameters' weights are in place.
+  void arrived(std::span<const std::uint32_t> parameters);
 
   // --- the user's thread
   // What is left to do once this operation and `also` (if there is one) have succeeded: wait() or
@@ -29,15 +34,23 @@ class Pending::State {
   void then(std::shared_ptr<State> also, Rest rest);
   // Throws what the operation failed with, or Error(kTimeout).
   const worker::Outcome& wait(std::optional<std::chrono::milliseconds> timeout);
+  // The same, but returns as soon as this parameter has arrived. `name` is its.
+  void wait_for_weights(std::uint32_t parameter,
+                        const std::string& name,
+                        std::optional<std::chrono::milliseconds> timeout);
   [[nodiscard]] bool done();
 
  private:
+  void await(const std::function<bool()>& over,
+             const std::string& what,
+             std::chrono::milliseconds patience);
   void run_rest();
 
   const std::chrono::milliseconds patience_;
   const std::string what_;  // for the error text
   std::mutex mutex_;
-  std::condition_variable completed_;
+  std::condition_variable changed_;
+  std::vector<bool> arrived_;  // by parameter, as far as needed; guarded by mutex_
   // Guarded by mutex_ until it is set; then the user's thread's alone.
   std::optional<worker::Outcome> outcome_;
   std::shared_ptr<State> also_;

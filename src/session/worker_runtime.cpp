@@ -87,6 +87,17 @@ void WorkerRuntime::done(worker::Ticket ticket, worker::Outcome outcome) {
   state->complete(std::move(outcome));
 }
 
+void WorkerRuntime::arrived(worker::Ticket ticket, std::span<const std::uint32_t> parameters) {
+  std::shared_ptr<Pending::State> state;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = open_.find(ticket);
+    if (found == open_.end()) return;
+    state = found->second;
+  }
+  state->arrived(parameters);
+}
+
 void WorkerRuntime::end_all(const cluster::Failure& failure) {
   std::map<worker::Ticket, std::shared_ptr<Pending::State>> open;
   {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -41,6 +42,7 @@ class WorkerRuntime final : public worker::Events {
   }
 
   void done(worker::Ticket ticket, worker::Outcome outcome) override;
+  void arrived(worker::Ticket ticket, std::span<const std::uint32_t> parameters) override;
 
  private:
   void run(const std::stop_token& stop, const std::shared_ptr<const Fabric>& fabric);

@@ -32,10 +32,15 @@ struct StepResult {
   std::uint32_t late = 0;       // messages that came after their round had been committed
 };
 
+// What a step's model asks for.
+struct StepWays {
+  bool whole = false;  // nothing leaves before the step has ended: its gradient is looked at whole
+  bool early = false;  // a chunk's weights, once they have come, stay what the step leaves
+};
+
 class Step {
  public:
-  // With `whole`, nothing leaves before the step has ended: its gradient is looked at as a whole.
-  void begin(const Plan& plan, const StepBegin& begin, bool whole = false);
+  void begin(const Plan& plan, const StepBegin& begin, const StepWays& ways = {});
   [[nodiscard]] bool active() const { return active_; }
   [[nodiscard]] const StepBegin& how() const { return begin_; }
 
@@ -45,6 +50,13 @@ class Step {
   // Settles all parameters that are not settled yet.
   std::vector<std::uint32_t> end(const Plan& plan);
   void close() { active_ = false; }
+  [[nodiscard]] bool ended() const { return ended_; }
+
+  // The weights of one of the parameter's chunks have come. True when they were the last of a
+  // parameter that nothing will change before the step is over.
+  bool arrive(std::uint32_t parameter);
+  // The parameters of which arrive() has said so; none in doubt.
+  [[nodiscard]] std::vector<std::uint32_t> arrived() const;
 
   [[nodiscard]] bool touched(std::uint32_t parameter) const { return touched_[parameter]; }
   // May this complete bucket leave now? Not the last one of its shard before the end.
@@ -61,9 +73,10 @@ class Step {
   StepBegin begin_;
   bool active_ = false;
   bool ended_ = false;
-  bool whole_ = false;
+  StepWays ways_;
   std::vector<bool> settled_;           // by parameter
   std::vector<bool> touched_;           // by parameter
+  std::vector<std::uint32_t> awaited_;  // by parameter: chunks whose weights have not come
   std::vector<std::uint32_t> missing_;  // by bucket: parameters not settled yet
   std::vector<std::uint32_t> unsent_;   // by shard: buckets that have not left
 };

@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ class Events {
   Events& operator=(const Events&) = delete;
   // On the core's thread, once per ticket.
   virtual void done(Ticket ticket, Outcome outcome) = 0;
+  // Before that, of a step: these parameters' weights are those that it leaves, and are not written
+  // before the next one begins. Each at most once; in modes that write weights again, none.
+  virtual void arrived(Ticket /*ticket*/, std::span<const std::uint32_t> /*parameters*/) {}
 };
 
 class Worker final : public cluster::Core {
@@ -174,6 +178,8 @@ class Worker final : public cluster::Core {
                    const wire::Message& reply,
                    TimePoint now,
                    cluster::Outbox& out);
+  void tell_arrived(const Model& model, const std::vector<std::uint32_t>& parameters);
+  static bool arrives_early(const Model& model, const StepBegin& begin);
   static bool clips(const Model& model);
   static void clip(Model& model);
   bool catch_up(std::size_t index, TimePoint now, cluster::Outbox& out);

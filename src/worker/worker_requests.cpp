@@ -170,6 +170,7 @@ void Worker::on_answered(Model& model,
 // Copies the reply's weights to where the user reads them.
 bool Worker::take_weights(Model& model, const wire::Message& reply) {
   std::size_t position = 0;
+  std::vector<std::uint32_t> arrived;
   for (const wire::Segment& segment : reply.segments) {
     const auto at = model.plan.find(segment);
     if (!at || segment.bytes != wire::encoded_bytes(segment.codec, segment.count)) return false;
@@ -183,8 +184,15 @@ bool Worker::take_weights(Model& model, const wire::Message& reply) {
     }
     model.versions[*at] = segment.version;
     position += segment.bytes;
+    if (model.step.arrive(segment.parameter)) arrived.push_back(segment.parameter);
   }
+  tell_arrived(model, arrived);
   return true;
+}
+
+// Before the step's end nobody can ask; it then tells of what has come until then.
+void Worker::tell_arrived(const Model& model, const std::vector<std::uint32_t>& parameters) {
+  if (!parameters.empty() && model.step.ended()) events_.arrived(model.step.ticket, parameters);
 }
 
 // A round went on without this worker: its weights may be of different rounds by now. Pulls until

@@ -26,7 +26,8 @@ void Worker::begin_step(std::size_t index,
     model.retired = false;
     announce(index, wire::Type::kPull, wire::kFlagJoin, now, out);
   }
-  model.step.begin(model.plan, begin, clips(model));
+  model.step.begin(model.plan, begin,
+                   {.whole = clips(model), .early = arrives_early(model, begin)});
   agent_.set_progress(model.clock, "step");
 }
 
@@ -53,11 +54,20 @@ void Worker::end_step(Ticket ticket, std::size_t index, TimePoint now, cluster::
   Model& model = *models_[index];
   model.step.ticket = ticket;
   const std::vector<std::uint32_t> complete = model.step.end(model.plan);
+  tell_arrived(model, model.step.arrived());
   if (clips(model)) clip(model);
   for (const std::uint32_t bucket : complete) enqueue(index, bucket, now, out);
   for (std::size_t shard = 0; shard < shards_.size(); ++shard) pump_queue(shard, now, out);
   agent_.set_progress(model.clock, "push_pull");
   if (model.plan.buckets.empty()) on_all_answered(index, now, out);
+}
+
+// Not with backup workers, where a step that came late fetches all weights once more, nor where
+// what arrives are not the weights that the program reads.
+bool Worker::arrives_early(const Model& model, const StepBegin& begin) {
+  const auto* sync = std::get_if<Sync>(&model.setup.options.mode);
+  return begin.verb == Verb::kPushPull && (sync == nullptr || sync->backup_workers == 0) &&
+         !optim::updates_on_workers(model.setup.options);
 }
 
 // In sync mode the servers clip the mean of all workers.

@@ -1,7 +1,9 @@
 // A whole job with workers on one GPU: gradients leave while the backward pass runs, and the
-// servers' weights are those of the same job on the CPU.
+// servers' weights are those of the same job on the CPU. Passes that begin before the last weights
+// have come change no bit.
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -35,19 +37,38 @@ ps::Model model_of(Session& session, Learner& learner) {
   return model;
 }
 
-Outcome train(std::uint32_t workers, const Device& device) {
+enum class Waits { kForStep, kForParameters };
+
+// Takes the steps and returns when the last one has ended.
+void learn(Learner& learner, ps::Model model, Waits waits) {
+  const auto parameters = model.parameters();
+  std::optional<Pending> last;
+  const auto go_on = [&] {
+    if (last) PS_CHECK_IN_THREAD(last->wait().accepted);
+    model.begin_step(static_cast<double>(kBatch));
+  };
+  if (waits == Waits::kForParameters) {
+    learner.detector.graph().when_weights_needed([&](std::size_t i) {
+      parameters[i].wait_for_weights();
+      if (i + 1 == parameters.size()) go_on();
+    });
+  }
+  for (int step = 0; step < kSteps; ++step) {
+    if (waits == Waits::kForStep) go_on();
+    learner.step([&](std::size_t i) { parameters[i].push_pull(); });
+    last = model.push_pull();
+  }
+  PS_CHECK_IN_THREAD(last->wait().accepted);
+}
+
+Outcome train(std::uint32_t workers, const Device& device, Waits waits = Waits::kForStep) {
   Outcome outcome;
   std::mutex mutex;
   LocalCluster::run(workers,
                     [&](Session& session) {
                       Learner learner({.device = device}, 20 + session.rank());
                       ps::Model model = model_of(session, learner);
-                      for (int step = 0; step < kSteps; ++step) {
-                        model.begin_step(static_cast<double>(kBatch));
-                        learner.step([&](std::size_t i) { model.parameters()[i].push_pull(); });
-                        const StepInfo info = model.push_pull().wait();
-                        PS_CHECK_IN_THREAD(info.accepted);
-                      }
+                      learn(learner, model, waits);
                       session.finish();
                       const std::lock_guard lock(mutex);
                       outcome.hashes.insert(model.hash());
@@ -102,6 +123,10 @@ TEST_CASE("gpu: a job's weights are the CPU's, and the same bits on every rank a
   }
   const Outcome again = train(kWorkers, {.kind = DeviceKind::kCuda, .index = 0});
   CHECK(again.hashes == on_gpu.hashes);
+  const Outcome early =
+      train(kWorkers, {.kind = DeviceKind::kCuda, .index = 0}, Waits::kForParameters);
+  CHECK(early.hashes == on_gpu.hashes);
+  CHECK(train(kWorkers, {}, Waits::kForParameters).hashes == on_cpu.hashes);
 }
 
 TEST_CASE("gpu: gradients of a scaled loss are put aside as those of the loss", "[gpu]") {

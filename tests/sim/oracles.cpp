@@ -231,16 +231,30 @@ std::string check_leases(const Simulator& job, const Program& program) {
 
 // --- every life --------------------------------------------------------------------------------
 
-std::string check_life(const LifeRecord& record) {
+// Without backup workers every parameter arrives by itself, unless its step was late or only
+// pushed.
+bool arrived_well(const StepRecord& step, const Program& program) {
+  const auto* sync = std::get_if<Sync>(&program.options.mode);
+  const bool never = step.plan.begin.verb == worker::Verb::kPush;
+  if (never || (sync != nullptr && sync->backup_workers > 0)) return step.arrived == 0;
+  return step.result.late > 0 || step.arrived == program.parameters.size();
+}
+
+std::string check_life(const LifeRecord& record, const Program& program) {
   const std::string who = "worker " + std::to_string(record.life.rank) + ", life " +
                           std::to_string(record.life.number) + ": ";
   const bool whole = record.left || record.failure;
   if (whole && record.operations != record.operations_ended)
     return who + std::to_string(record.operations) + " operations, " +
            std::to_string(record.operations_ended) + " ended";
+  if (!record.changed.empty())
+    return who + "weights changed after they had come: " + record.changed;
   std::uint64_t version = 0;
   for (const StepRecord& step : record.steps) {
     if (step.ended == kNever) continue;
+    if (!arrived_well(step, program))
+      return who + std::to_string(step.arrived) + " parameters arrived by themselves in step " +
+             std::to_string(step.step);
     if (step.result.nonfinite != 0 && !step.plan.spoiled)
       return who + "finite gradients were refused as NaN";
     if (step.plan.spoiled && step.result.nonfinite + step.result.late == 0)
@@ -369,7 +383,7 @@ std::string check_end(const Simulator& job, const Program& program, const Update
     return "the job failed: " + failure;
   std::vector<const LifeRecord*> left(workers);
   for (const auto& record : job.lives()) {
-    if (std::string wrong = check_life(*record); !wrong.empty()) return wrong;
+    if (std::string wrong = check_life(*record, program); !wrong.empty()) return wrong;
     // One that crashed while it said goodbye has finished, too, if the scheduler heard it.
     const bool gone =
         job.scheduler().view().workers[record->life.rank].state == wire::WorkerInfo::State::kLeft;

@@ -9,7 +9,28 @@ namespace ps::sim {
 
 void SimUser::done(worker::Ticket ticket, worker::Outcome outcome) {
   ++record_.operations_ended;
+  compare_arrived();
   news_.push_back({ticket, std::move(outcome)});
+}
+
+void SimUser::arrived(worker::Ticket ticket, std::span<const std::uint32_t> parameters) {
+  PS_ASSERT(ticket == ticket_ && state_ == State::kPushing, "weights arrived that no step wants");
+  for (const std::uint32_t parameter : parameters) {
+    const auto values = weights_[parameter].as<float>();
+    const bool first =
+        arrived_.emplace(parameter, std::vector(values.begin(), values.end())).second;
+    PS_ASSERT(first, "a parameter arrived twice in one step");
+    ++record_.steps.back().arrived;
+  }
+}
+
+// A program reads what has arrived.
+void SimUser::compare_arrived() {
+  for (const auto& [parameter, values] : std::exchange(arrived_, {})) {
+    if (std::ranges::equal(values, weights_[parameter].as<float>())) continue;
+    record_.changed = "parameter " + std::to_string(parameter) + " in step " +
+                      std::to_string(record_.steps.back().step);
+  }
 }
 
 const char* SimUser::doing() const {

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +55,7 @@ struct StepRecord {
   TimePoint pushed{};   // end_step()
   TimePoint ended{};    // kNever while it is under way
   worker::StepResult result;
+  std::uint64_t arrived = 0;  // parameters whose weights were there before the step's end
 };
 
 struct LifeRecord {
@@ -68,6 +71,7 @@ struct LifeRecord {
   std::vector<wire::LeaseGrant> leases;           // read to the end
   std::vector<std::vector<float>> final_weights;  // by parameter, of the last pull
   std::uint64_t final_version = 0;
+  std::string changed;                 // a parameter that was written again after it had arrived
   std::uint64_t operations = 0;        // asked for
   std::uint64_t operations_ended = 0;  // heard of
 };
@@ -79,6 +83,7 @@ class SimUser final : public worker::Events {
 
   // Only notes it: the core is in the middle of something.
   void done(worker::Ticket ticket, worker::Outcome outcome) override;
+  void arrived(worker::Ticket ticket, std::span<const std::uint32_t> parameters) override;
 
   void start(worker::Worker& core, cluster::Node& node, TimePoint now);
   // Goes on: with what has ended, and with computing that is done.
@@ -120,6 +125,7 @@ class SimUser final : public worker::Events {
   void meet(State state, const Context& at);
   void on_ready(const Context& at);
   void end_step(const Context& at);
+  void compare_arrived();
   void keep_weights();
 
   const Program& program_;
@@ -128,6 +134,8 @@ class SimUser final : public worker::Events {
   std::deque<News> news_;
   std::vector<Memory> weights_;
   std::vector<Memory> gradients_;
+  // As they were when they had arrived in the step under way, by parameter.
+  std::map<std::uint32_t, std::vector<float>> arrived_;
   worker::Ticket ticket_ = 0;
   std::uint64_t met_at_ = 0;
   TimePoint computed_ = kNever;

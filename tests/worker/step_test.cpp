@@ -13,6 +13,7 @@ Plan plan() {
   plan.buckets = {{.shard = 0, .chunks = {0}, .parameters = {0}, .bytes = 4},
                   {.shard = 0, .chunks = {1}, .parameters = {1}, .bytes = 4},
                   {.shard = 1, .chunks = {2}, .parameters = {0}, .bytes = 4}};
+  plan.first_chunk = {0, 2, 3};
   plan.buckets_of_parameter = {{0, 2}, {1}};
   plan.buckets_of_shard = {2, 1};
   return plan;

@@ -22,7 +22,12 @@ struct Done final : Events {
     REQUIRE_FALSE(outcomes.contains(ticket));  // once each
     outcomes.emplace(ticket, std::move(outcome));
   }
+  void arrived(Ticket ticket, std::span<const std::uint32_t> parameters) override {
+    REQUIRE_FALSE(outcomes.contains(ticket));
+    arrivals[ticket].insert(arrivals[ticket].end(), parameters.begin(), parameters.end());
+  }
   std::map<Ticket, Outcome> outcomes;
+  std::map<Ticket, std::vector<std::uint32_t>> arrivals;
 };
 
 // Rank 1 of two workers, with one shard.
@@ -422,6 +427,112 @@ TEST_CASE("worker: in ssp mode it holds nobody back in a barrier and returns wit
   CHECK(bench.worker.clock(model) == 12);
   bench.step(model);
   CHECK(bench.requests().size() == 1);
+}
+
+// Three parameters of two messages each; the last one's leave at once.
+struct Arrival {
+  explicit Arrival(const Consistency& mode) : model(bench.add_model("m", mode, 3, 32 << 10)) {
+    bench.worker.begin_step(model, {}, bench.driver.now, bench.driver.out);
+    bench.worker.ready(model, 2, bench.driver.now, bench.driver.out);
+    bench.driver.collect();
+    early = bench.requests();
+    REQUIRE(early.size() == 2);
+  }
+  // The others, each parameter's two one after the other.
+  std::vector<wire::Message> end() {
+    ticket = bench.end_step(model);
+    auto sent = bench.requests();
+    REQUIRE(sent.size() == 4);
+    return sent;
+  }
+  const std::vector<std::uint32_t>& arrived() { return bench.done.arrivals[ticket]; }
+
+  Bench bench;
+  std::size_t model;
+  std::vector<wire::Message> early;
+  Ticket ticket = 0;
+};
+
+using Parameters = std::vector<std::uint32_t>;
+
+TEST_CASE("worker: a parameter has arrived when all of it has, whatever comes first or twice",
+          "[unit]") {
+  Arrival step(GENERATE(values<Consistency>({Sync{}, Async{}, Ssp{}})));
+  Bench& bench = step.bench;
+  for (const auto& one : step.early) bench.answer(one);
+  CHECK(bench.done.arrivals.empty());  // nobody can wait for it yet
+  const auto sent = step.end();
+  CHECK(step.arrived() == Parameters{2});
+  bench.answer(sent[3]);
+  bench.answer(sent[0], wire::Status::kWorking);
+  bench.answer(sent[0]);
+  bench.answer(sent[0]);  // an echo, which is no second half
+  CHECK(step.arrived() == Parameters{2});
+  bench.answer(sent[2]);
+  CHECK(step.arrived() == Parameters{2, 1});
+  CHECK_FALSE(bench.ended(step.ticket));
+  bench.answer(sent[1]);
+  CHECK(step.arrived() == Parameters{2, 1, 0});
+  CHECK(bench.ended(step.ticket));
+  // The next step counts anew.
+  const Ticket next = bench.step(step.model);
+  const auto again = bench.requests();
+  REQUIRE(again.size() == 6);
+  bench.answer(again[0]);
+  CHECK(bench.done.arrivals[next].empty());
+  bench.answer(again[1]);
+  CHECK(bench.done.arrivals[next] == Parameters{0});
+}
+
+TEST_CASE("worker: an answer from the shard that does not know the request is no arrival",
+          "[unit]") {
+  Arrival step(Sync{});
+  Bench& bench = step.bench;
+  const auto sent = step.end();
+  bench.answer(sent[0]);
+  bench.answer(sent[1], wire::Status::kUnknown);
+  const auto again = bench.requests();
+  REQUIRE(again.size() == 1);
+  CHECK(step.arrived().empty());
+  bench.answer(again[0]);
+  CHECK(step.arrived() == Parameters{0});
+  bench.answer(sent[1]);  // late, to the first of the two
+  CHECK(step.arrived() == Parameters{0});
+}
+
+TEST_CASE("worker: where weights may be fetched once more no parameter arrives before the step",
+          "[unit]") {
+  Arrival step(Sync{.backup_workers = 1});
+  Bench& bench = step.bench;
+  for (const auto& one : step.early) bench.answer(one);
+  const auto sent = step.end();
+  for (std::size_t i = 0; i + 1 < sent.size(); ++i) bench.answer(sent[i]);
+  auto late = bench.reply_to(sent.back());
+  late.header.status = wire::Status::kLate;
+  late.segments[0].version = 5;
+  bench.driver.receive(kShard0, late);
+  const auto pulls = bench.requests();
+  CHECK(pulls.size() == 6);  // until all are of version 5
+  CHECK_FALSE(bench.ended(step.ticket));
+  CHECK(bench.done.arrivals[step.ticket].empty());
+}
+
+TEST_CASE("worker: after an answer that came late nothing arrives before the step", "[unit]") {
+  Arrival step(Sync{});
+  Bench& bench = step.bench;
+  const auto sent = step.end();
+  auto late = bench.reply_to(sent[0]);
+  late.header.status = wire::Status::kLate;
+  bench.driver.receive(kShard0, late);
+  for (std::size_t i = 1; i < sent.size(); ++i) bench.answer(sent[i]);
+  CHECK(step.arrived().empty());
+}
+
+TEST_CASE("worker: what arrives where workers have weights of their own is not told", "[unit]") {
+  Arrival step(GENERATE(values<Consistency>({LocalSgd{}, Easgd{}})));
+  for (const auto& one : step.early) step.bench.answer(one);
+  for (const auto& one : step.end()) step.bench.answer(one);
+  CHECK(step.arrived().empty());
 }
 
 TEST_CASE("worker: leaves when the scheduler says so", "[unit]") {
