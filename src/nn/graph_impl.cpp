@@ -56,6 +56,7 @@ void Graph::Impl::forward(std::span<const float> images, bool training) {
                         " values");
   }
   check_bound(training);
+  if (training && step_number_) step_ = step_number_();
   batch_ = batch;
   training_ = false;
   weights_here_ = 0;
@@ -230,7 +231,7 @@ void Graph::Impl::backward(const GradientReady& ready) {
   };
   const std::size_t homes = split_ ? stages_.size() : 1;
   for (std::size_t s = 0; on_device() && s < homes; ++s)
-    stages_[s]->twins->begin_backward(split_ ? 0 : active_ - 1);
+    stages_[s]->twins->begin_backward(split_ ? 0 : active_ - 1, step_);
   for (std::size_t l = 0; l < active_; ++l) {
     const double share = static_cast<double>(slice(l).count) / static_cast<double>(batch_);
     lanes_[l]->begin_backward(

@@ -31,6 +31,7 @@ class Graph::Impl {
   void bind(std::size_t parameter, std::span<const float> weights, std::span<float> gradient);
   void prepare(std::int64_t max_batch, const Placement& placement);
   void when_weights_needed(WeightsNeeded needed) { weights_needed_ = std::move(needed); }
+  void encode_gradients(std::span<const EncodedGradient> gradients, StepNumber number);
   void scale_loss(float scale) { loss_scale_ = scale; }
 
   // Enqueues the pass. output() is then what it has computed, in the host's memory.
@@ -91,11 +92,13 @@ class Graph::Impl {
   std::vector<Segment> segments_;                      // of all nodes
   std::vector<kernels::PinnedBuffer> output_on_host_;  // one on GPUs
 
+  StepNumber step_number_;  // none unless something is rounded at random
   WeightsNeeded weights_needed_;
   std::vector<DeviceTwins::Arrive> arrivals_;  // of each stage, for its own parameters
 
   // The last forward pass.
   std::size_t weights_here_ = 0;  // parameters before this have arrived
+  std::uint64_t step_ = 0;
   std::int64_t batch_ = 0;
   std::size_t active_ = 0;  // lanes
   bool training_ = false;   // and no backward pass since
