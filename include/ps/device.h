@@ -1,6 +1,7 @@
 // Where a worker computes: the CPU, or GPUs of its machine.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,5 +46,10 @@ std::string why_no_cuda();
 // emptied otherwise. Throws Error{kInvalidArgument} for other text, for a number twice or beyond
 // the devices there are, and Error{kUnavailable} for a GPU in a build without CUDA.
 std::vector<Device> parse_devices(std::string_view text, std::string* note);
+
+// How long this process waits for work that it has given to a GPU, 120 s at first; any thread may
+// set it. A GPU that does not answer by then counts as lost: the wait throws Error{kTimeout}, and
+// the device's memory is left to the process's end, because freeing it would wait as well.
+void set_cuda_deadline(std::chrono::milliseconds deadline) noexcept;
 
 }  // namespace ps

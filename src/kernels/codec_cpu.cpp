@@ -9,18 +9,20 @@ namespace {
 
 template <class Half>
 void encode_half(const EncodePass& pass) {
-  const PackedFloat* __restrict values = pass.values;
-  PackedFloat* __restrict residual = pass.residual;
-  PackedHalf* __restrict encoded = reinterpret_cast<PackedHalf*>(pass.encoded);
-  if (residual == nullptr) {
-    for (std::size_t i = 0; i < pass.count; ++i) encoded[i] = Half::encode(values[i]);
-    return;
-  }
-  for (std::size_t i = 0; i < pass.count; ++i) {
-    const float p = values[i] + residual[i];
-    const std::uint16_t half = Half::encode(p);
-    encoded[i] = half;
-    residual[i] = residual_of(p, Half::decode(half));
+  PackedHalf* encoded = reinterpret_cast<PackedHalf*>(pass.encoded);
+  if (pass.residual == nullptr) return to_halves<Half>(pass.values, pass.count, encoded);
+  constexpr std::size_t kBlock = 512;
+  alignas(64) float p[kBlock];
+  alignas(64) float sent[kBlock];
+  for (std::size_t begin = 0; begin < pass.count; begin += kBlock) {
+    const std::size_t left = pass.count - begin;
+    const std::size_t size = left < kBlock ? left : kBlock;
+    const PackedFloat* __restrict values = pass.values + begin;
+    PackedFloat* __restrict residual = pass.residual + begin;
+    for (std::size_t i = 0; i < size; ++i) p[i] = values[i] + residual[i];
+    to_halves<Half>(p, size, encoded + begin);
+    from_halves<Half>(encoded + begin, size, sent);
+    for (std::size_t i = 0; i < size; ++i) residual[i] = residual_of(p[i], sent[i]);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/codec.h"
+#include "kernels/codec_half_cpu.h"
 #include "kernels/codec_math.h"
 #include "kernels/lanes.h"
 #include "kernels/reduce_cpu.h"
@@ -14,7 +15,6 @@
 namespace ps::kernels::PS_ISA {
 
 // Numbers at any byte address, as they may lie in a message.
-using PackedHalf __attribute__((aligned(1), may_alias)) = std::uint16_t;
 using PackedWord __attribute__((aligned(1), may_alias)) = std::uint32_t;
 
 // What decoding does with value x.

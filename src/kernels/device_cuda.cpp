@@ -1,5 +1,9 @@
 // device.h over CUDA's runtime, a GPU's or the emulated one.
+#include <atomic>
+#include <chrono>
 #include <cstring>
+#include <dlfcn.h>
+#include <thread>
 #include <utility>
 
 #include <cuda_runtime.h>
@@ -9,7 +13,21 @@
 
 #include "kernels/device.h"
 
+struct CUctx_st;  // the driver's, whose header the runtime's does not include
+
 namespace ps {
+namespace {
+
+std::atomic<std::chrono::milliseconds> deadline{std::chrono::seconds(120)};
+
+// A wait for a device has run out of time since the last one that did not.
+std::atomic<bool> lost{false};
+
+}  // namespace
+
+void set_cuda_deadline(std::chrono::milliseconds given) noexcept {
+  deadline = given;
+}
 
 int cuda_device_count() noexcept {
   int count = 0;
@@ -43,19 +61,40 @@ void ignore(cudaError_t status) noexcept {
   if (status != cudaSuccess) cudaGetLastError();
 }
 
+constexpr int kNone = -1;
+
+// Whether a device is current to this thread. Only the driver knows: the runtime has loaded it, and
+// ps is not linked with it, since programs shall start without one.
+bool thread_has_context() {
+  CUctx_st* context = nullptr;
+#if defined(PS_CUDA_EMULATED)
+  return cuCtxGetCurrent(&context) == 0 && context != nullptr;
+#else
+  using GetCurrent = int (*)(CUctx_st**);
+  static const auto get_current = [] {
+    void* const driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    return driver == nullptr ? nullptr
+                             : reinterpret_cast<GetCurrent>(dlsym(driver, "cuCtxGetCurrent"));
+  }();
+  return get_current == nullptr || (get_current(&context) == 0 && context != nullptr);
+#endif
+}
+
 // Makes a device the current one for a destructor, where it can.
 class QuietGuard {
  public:
   explicit QuietGuard(int device) noexcept {
-    ignore(cudaGetDevice(&previous_));
+    if (thread_has_context()) ignore(cudaGetDevice(&previous_));
     ignore(cudaSetDevice(device));
   }
   QuietGuard(const QuietGuard&) = delete;
   QuietGuard& operator=(const QuietGuard&) = delete;
-  ~QuietGuard() { ignore(cudaSetDevice(previous_)); }
+  ~QuietGuard() {
+    if (previous_ != kNone) ignore(cudaSetDevice(previous_));
+  }
 
  private:
-  int previous_ = 0;
+  int previous_ = kNone;
 };
 
 CUstream_st* make_stream(int device) {
@@ -70,6 +109,28 @@ CUevent_st* make_event(int device) {
   cudaEvent_t event = nullptr;
   PS_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
   return event;
+}
+
+// Asks until the work is done. CUDA's own waits ask as well, but have no deadline.
+template <class Query>
+void wait_until(const Query& done, const char* call, int device) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begun = Clock::now();
+  cudaError_t status = done();
+  while (status == cudaErrorNotReady) {
+    const auto waited = Clock::now() - begun;
+    if (waited > deadline.load()) {
+      lost = true;
+      throw Error(ErrorCode::kTimeout,
+                  "cuda:" + std::to_string(device) + " has not finished its work within " +
+                      std::to_string(std::chrono::duration<double>(waited).count()) +
+                      " s: it hangs, or a step takes longer than ps::set_cuda_deadline() allows");
+    }
+    std::this_thread::yield();
+    status = done();
+  }
+  check_cuda(status, call, __FILE__, __LINE__);
+  if (lost.load(std::memory_order_relaxed)) lost = false;
 }
 
 }  // namespace
@@ -90,13 +151,19 @@ void check_cuda(int status, const char* call, const char* file, int line) {
   throw Error(ErrorCode::kUnavailable, text);
 }
 
-DeviceGuard::DeviceGuard(int device) : previous_(0) {
-  PS_CUDA_CHECK(cudaGetDevice(&previous_));
-  if (previous_ != device) PS_CUDA_CHECK(cudaSetDevice(device));
+// Where no device was current the runtime says 0. To make that one current afterwards would give
+// the process a context there, hundreds of MiB of a device that it may not use at all.
+DeviceGuard::DeviceGuard(int device) : previous_(kNone) {
+  int current = 0;
+  PS_CUDA_CHECK(cudaGetDevice(&current));
+  const bool has_context = thread_has_context();
+  if (has_context && current == device) return;
+  PS_CUDA_CHECK(cudaSetDevice(device));
+  if (has_context) previous_ = current;
 }
 
 DeviceGuard::~DeviceGuard() {
-  ignore(cudaSetDevice(previous_));
+  if (previous_ != kNone) ignore(cudaSetDevice(previous_));
 }
 
 void StreamView::wait(const Event& event) const {
@@ -104,7 +171,8 @@ void StreamView::wait(const Event& event) const {
 }
 
 void StreamView::synchronize() const {
-  PS_CUDA_CHECK(cudaStreamSynchronize(handle_));
+  wait_until([&] { return cudaStreamQuery(handle_); }, "cudaStreamQuery", device_);
+  PS_CUDA_CHECK(cudaStreamSynchronize(handle_));  // at once
 }
 
 Stream::Stream(int device) : view_(make_stream(device), device) {}
@@ -130,7 +198,8 @@ void Event::record(StreamView stream) {
 }
 
 void Event::synchronize() const {
-  PS_CUDA_CHECK(cudaEventSynchronize(handle_));
+  wait_until([&] { return cudaEventQuery(handle_); }, "cudaEventQuery", device_);
+  PS_CUDA_CHECK(cudaEventSynchronize(handle_));  // at once
 }
 
 bool Event::done() const {
@@ -167,7 +236,7 @@ DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
 }
 
 DeviceBuffer::~DeviceBuffer() {
-  if (data_ == nullptr) return;
+  if (data_ == nullptr || lost) return;
   const QuietGuard guard(device_);
   ignore(cudaFree(data_));
 }
@@ -190,7 +259,7 @@ PinnedBuffer& PinnedBuffer::operator=(PinnedBuffer&& other) noexcept {
 }
 
 PinnedBuffer::~PinnedBuffer() {
-  if (data_ != nullptr) ignore(cudaFreeHost(data_));
+  if (data_ != nullptr && !lost) ignore(cudaFreeHost(data_));
 }
 
 HostRegistration::HostRegistration(std::span<const std::byte> memory) {
@@ -211,7 +280,7 @@ HostRegistration& HostRegistration::operator=(HostRegistration&& other) noexcept
 }
 
 HostRegistration::~HostRegistration() {
-  if (data_ != nullptr) ignore(cudaHostUnregister(const_cast<std::byte*>(data_)));
+  if (data_ != nullptr && !lost) ignore(cudaHostUnregister(const_cast<std::byte*>(data_)));
 }
 
 void copy_to_device(void* to, const void* from, std::size_t bytes, StreamView stream) {

@@ -21,7 +21,8 @@ bool available(Isa isa) noexcept {
   // The compiler's run-time asks cpuid once, and xgetbv whether the system saves the wide
   // registers.
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("f16c");
   switch (isa) {
     case Isa::kScalar:
       return true;

@@ -18,8 +18,8 @@ namespace ps::kernels {
 
 enum class Isa {
   kScalar,  // the compiler's baseline (SSE2 on x86-64)
-  kAvx2,    // AVX2 and FMA
-  kAvx512,  // AVX-512 F, BW, DQ and VL, and FMA
+  kAvx2,    // AVX2, FMA and F16C
+  kAvx512,  // AVX-512 F, BW, DQ and VL, FMA and F16C
 };
 
 // "scalar", "avx2" or "avx512".

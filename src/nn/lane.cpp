@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/log.h"
 #include "nn/check.h"
 
 namespace ps::nn {
@@ -189,7 +190,13 @@ void Lane::forward(const Segment& segment) {
 void Lane::enqueue(const Segment& segment, Recordings& recordings, const Enqueue& nodes) {
   const Stage& stage = *parts_[part_of_[segment.first]].stage;
   if (!options_.record || !stage.twins) return nodes();
-  recordings.run(segment.index, *stage.backend->queue(), nodes);
+  const std::string fault = recordings.run(segment.index, *stage.backend->queue(), nodes);
+  if (fault.empty()) return;
+  options_.record = false;  // the next one would fail likewise
+  Log("graph", LogLevel::kWarn)
+      .warn(
+          "device " + std::to_string(stage.device()) +
+          ": layers are launched one by one from here on, since they cannot be recorded: " + fault);
 }
 
 void Lane::bring_values(Part& part) {
@@ -221,8 +228,8 @@ Result Lane::loss() {
 
 void Lane::compute_detection_loss(const CriterionSpec& criterion, std::span<const Target> targets) {
   if (criterion_id_ != criterion.id) {
-    criterion_ = device_criterion(criterion.head, criterion.options, criterion.max_batch,
-                                  *last_backend().queue());
+    const std::int64_t most = std::min(criterion.max_batch, max_batch_);  // of the slice
+    criterion_ = device_criterion(criterion.head, criterion.options, most, *last_backend().queue());
     criterion_id_ = criterion.id;
   }
   criterion_->run(output().data(), batch_, targets, output_gradient().data());

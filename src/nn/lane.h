@@ -109,7 +109,7 @@ class Lane {
   std::span<const Node> nodes_;
   std::span<const Parameter> parameters_;
   const std::int64_t max_batch_;
-  const Options options_;
+  Options options_;
   std::vector<std::unique_ptr<Layer>> layers_;  // of nodes
   std::vector<Part> parts_;
   std::vector<std::size_t> part_of_;  // a node's

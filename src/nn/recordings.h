@@ -5,7 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
+
+#include <ps/error.h>
 
 #include "kernels/device.h"
 #include "kernels/recording.h"
@@ -18,15 +21,25 @@ using Enqueue = std::function<void()>;
 // libraries are set up, records it the second time, and launches that from then on.
 class Recordings {
  public:
-  void run(std::size_t segment, const kernels::StreamView& stream, const Enqueue& enqueue) {
+  // Why the work could not be recorded, if it could not: it is enqueued all the same.
+  std::string run(std::size_t segment, const kernels::StreamView& stream, const Enqueue& enqueue) {
     if (segment >= segments_.size()) segments_.resize(segment + 1);
     Entry& entry = segments_[segment];
     if (!entry.seen) {
       entry.seen = true;
-      return enqueue();
+      enqueue();
+      return {};
     }
-    if (!entry.recording) entry.recording = kernels::Recording::of(stream, enqueue);
+    if (!entry.recording) {
+      try {
+        entry.recording = kernels::Recording::of(stream, enqueue);
+      } catch (const Error& error) {
+        enqueue();  // which throws itself what is not the recording's fault
+        return error.what();
+      }
+    }
     entry.recording.launch(stream);
+    return {};
   }
 
  private:

@@ -61,6 +61,26 @@ Outcome train(std::uint32_t workers, const Device& device) {
   return outcome;
 }
 
+// The weights after a step of two batches, the first put aside, each of a loss `scale` times as
+// large.
+std::uint64_t accumulate(const Device& device, float scale) {
+  std::uint64_t hash = 0;
+  LocalCluster::run(1, [&](Session& session) {
+    Learner learner({.device = device});
+    ps::Model model = model_of(session, learner);
+    learner.detector.graph().scale_loss(scale);
+    learner.step();
+    model.accumulate(static_cast<double>(kBatch));
+    for (float& value : learner.pictures) value = 1.0F - value;
+    model.begin_step(static_cast<double>(kBatch));
+    learner.step([&](std::size_t i) { model.parameters()[i].push_pull(); });
+    PS_CHECK_IN_THREAD(model.push_pull().wait().accepted);
+    session.finish();
+    hash = model.hash();
+  });
+  return hash;
+}
+
 // An emulated GPU is one thread's at a time.
 #if defined(PS_CUDA_EMULATED)
 constexpr std::uint32_t kWorkers = 1;
@@ -82,6 +102,13 @@ TEST_CASE("gpu: a job's weights are the CPU's, and the same bits on every rank a
   }
   const Outcome again = train(kWorkers, {.kind = DeviceKind::kCuda, .index = 0});
   CHECK(again.hashes == on_gpu.hashes);
+}
+
+TEST_CASE("gpu: gradients of a scaled loss are put aside as those of the loss", "[gpu]") {
+  const kernels::Gpu gpu;
+  if (!gpu) return;
+  const Device device = GENERATE(Device{}, Device{.kind = DeviceKind::kCuda, .index = 0});
+  CHECK(accumulate(device, 1024.0F) == accumulate(device, 1.0F));
 }
 
 }  // namespace

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "kernels/codec.h"
 #include "kernels/codec_cases.h"
+#include "kernels/codec_math.h"
 #include "kernels/reference.h"
 #include "kernels/update_cases.h"
 #include "support/catch.h"
@@ -68,6 +70,26 @@ TEST_CASE("codec: every instruction set writes the same bytes", "[unit]") {
       REQUIRE(decode_on(Isa::kScalar, sender.codec, encoded, expected_values, into, 0.3F) ==
               CodecError::kNone);
       REQUIRE(same_bits(decoded, expected_values));
+    }
+  }
+}
+
+TEST_CASE("codec: on every instruction set each float becomes the same half", "[unit]") {
+  const Isa isa = any_isa();
+  Values values;
+  for (std::uint64_t bits = 0; bits < 1ULL << 32; bits += 4093) {  // infinities and NaNs, too
+    values.push_back(float_of(static_cast<std::uint32_t>(bits)));
+  }
+  for (const std::uint32_t bits : {0x7F800000U, 0xFF800000U, 0x7F800001U, 0xFF801000U}) {
+    values.push_back(float_of(bits));
+  }
+  for (const Codec codec : {Codec::kFp16, Codec::kBf16}) {
+    const Bytes encoded = encode_on(isa, {.codec = codec}, values, nullptr);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      std::uint16_t half = 0;
+      std::memcpy(&half, encoded.data() + 2 * i, 2);
+      CAPTURE(codec, bits_of(values[i]));
+      REQUIRE(half == (codec == Codec::kFp16 ? to_fp16(values[i]) : to_bf16(values[i])));
     }
   }
 }

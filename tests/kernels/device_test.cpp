@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -230,6 +231,45 @@ TEST_CASE("PS_CUDA_CHECK: says the error, the call and its place", "[unit]") {
   CHECK_THROWS_WITH(Stream(7), Contains("cudaErrorInvalidDevice") &&
                                    Contains("cudaSetDevice(device)") &&
                                    Contains("device_cuda.cpp:"));
+}
+
+TEST_CASE("device: a wait ends at its deadline, and what hangs is not freed", "[unit]") {
+  const Emulated emulated;
+  const Stream stream(0);
+  Event event(0);
+  std::optional<DeviceBuffer> memory(std::in_place, 0, 64);
+  std::optional<PinnedBuffer> pinned(std::in_place, 64);
+  copy_to_host(pinned->as<int>(), memory->data(), 64, stream);
+  event.record(stream);
+  cuda_host::hang(true);
+  set_cuda_deadline(std::chrono::milliseconds(1));
+  CHECK_THROWS_WITH(stream.synchronize(), Contains("cuda:0 has not finished"));
+  CHECK_THROWS_WITH(event.synchronize(), Contains("set_cuda_deadline"));
+  set_cuda_deadline(std::chrono::seconds(120));
+  const std::int64_t frees = cuda_host::counters().frees;
+  memory.reset();
+  pinned.reset();
+  CHECK(cuda_host::counters().frees == frees);
+  cuda_host::hang(false);
+  event.synchronize();
+  { const DeviceBuffer other(0, 64); }
+  CHECK(cuda_host::counters().frees == frees + 1);
+}
+
+TEST_CASE("DeviceGuard: touches no device but its own where none was current", "[unit]") {
+  const Emulated emulated(3);
+  {
+    const DeviceGuard guard(2);
+    const DeviceBuffer memory(2, 4);
+  }
+  const Stream stream(2);
+  CHECK(cuda_host::has_context(2));
+  CHECK_FALSE(cuda_host::has_context(0));
+  const DeviceGuard outer(1);
+  { const DeviceGuard inner(2); }
+  Event event(1);
+  CHECK_NOTHROW(event.record(Stream(1)));
+  CHECK_FALSE(cuda_host::has_context(0));
 }
 
 TEST_CASE("DeviceGuard: is for a scope", "[unit]") {

@@ -217,6 +217,23 @@ TEST_CASE("devices: a step over several devices allocates nothing and waits for 
   CHECK(after.device_waits == before.device_waits);
 }
 
+TEST_CASE("devices: what cannot be recorded is computed all the same", "[unit][cuda]") {
+  const Emulated emulated(2, 1);
+  const auto pictures = random_values(5 * kSample, 4);
+  const std::vector<std::int32_t> labels{0, 2, 1, 0, 2};
+  Network recorded(every_layer(), 3, 5, over(2));
+  Network refused(every_layer(), 3, 5, over(2));
+  for (int pass = 0; pass < 3; ++pass) {
+    cuda_host::refuse_graphs(false);
+    recorded.graph.forward_backward(pictures, labels, {});
+    const cuda_host::Counters before = cuda_host::counters();
+    cuda_host::refuse_graphs(true);
+    refused.graph.forward_backward(pictures, labels, {});
+    CHECK(refused.gradients == recorded.gradients);
+    CHECK(cuda_host::counters().graph_launches == before.graph_launches);
+  }
+}
+
 TEST_CASE("devices: what cannot be laid out is refused", "[unit][cuda]") {
   const Emulated emulated(2, 1);
   const auto refused = [](const Placement& placement, const char* words) {

@@ -14,6 +14,7 @@ using cuda_host::Emulator;
 using cuda_host::lock;
 
 thread_local int t_device = 0;
+thread_local bool t_has_context = false;  // before it has, t_device says little
 
 // Says which pointer is wrong, or nothing.
 std::string copy_fault(const void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
@@ -117,8 +118,25 @@ void refuse_registration(bool refuse) {
   Emulator::get().refuse_registration = refuse;
 }
 
+void refuse_graphs(bool refuse) {
+  const auto held = lock();
+  Emulator::get().refuse_graphs = refuse;
+}
+
+void hang(bool hang) {
+  const auto held = lock();
+  Emulator::get().hangs = hang;
+}
+
+bool has_context(int device) {
+  const auto held = lock();
+  return Emulator::get().contexts.contains(device);
+}
+
 void reset() {
   const auto held = lock();
+  t_device = 0;
+  t_has_context = false;
   Emulator::get().reset();
 }
 
@@ -206,7 +224,15 @@ cudaError_t cudaSetDevice(int device) {
     return Emulator::get().error(cudaErrorInvalidDevice, "invalid device ordinal");
   }
   t_device = device;
+  t_has_context = true;
+  Emulator::get().contexts.insert(device);
   return cudaSuccess;
+}
+
+int cuCtxGetCurrent(CUctx_st** context) {
+  static CUctx_st* const some = reinterpret_cast<CUctx_st*>(&t_device);
+  *context = t_has_context ? some : nullptr;
+  return 0;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {

@@ -2,10 +2,11 @@
 // What tests ask of it. It knows CUDA's words (cuda_runtime.h) and nothing of ps.
 //
 // Threads of a block are fibers, run one after another in a seeded random order between barriers.
-// Streams are queues that run as late as they may: when somebody waits, in a seeded random order
-// that respects events. Shared and device memory hold a pattern before they are written. A finding
-// (a divergent barrier, say) is an error of the next call that waits, as a kernel's fault is; its
-// text is the error's string. All of it is safe to use from several threads; one runs at a time.
+// Streams are queues that run as late as they may: when somebody waits or asks, in a seeded random
+// order that respects events. Shared and device memory hold a pattern before they are written. A
+// finding (a divergent barrier, say) is an error of the next call that waits, as a kernel's fault
+// is; its text is the error's string. All of it is safe to use from several threads; one runs at a
+// time.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +27,16 @@ void set_poison(unsigned char pattern);
 
 // Whether cudaHostRegister is refused, as a driver may.
 void refuse_registration(bool refuse);
+
+// Whether graphs of captured work are refused, as for want of memory; until reset().
+void refuse_graphs(bool refuse);
+
+// Whether the devices hang: whoever asks hears that nothing is done yet; until reset().
+void hang(bool hang);
+
+// Whether anything was done with the device since the last reset(): a real one has a context then,
+// which takes memory.
+bool has_context(int device);
 
 // Drops what is enqueued anywhere and forgets errors: after a test that planted one.
 void reset();

@@ -183,14 +183,15 @@ void Emulator::drain_all() {
   check_guards();
 }
 
-void Emulator::advance_some() {
+bool Emulator::advance_some() {
   const std::uint32_t most = choices.below(3);
-  if (most == 0 || any_busy() == nullptr) return;  // to open takes time
+  if (most == 0 || any_busy() == nullptr) return true;  // to open takes time
   const Open open(*this);
   for (std::uint32_t steps = 0; steps < most; ++steps) {
     if (CUstream_st* stream = any_busy()) advance(stream);
   }
   check_guards();
+  return false;
 }
 
 void Emulator::check_guards() {
@@ -299,6 +300,9 @@ void Emulator::reset() {
   captures.clear();
   finding.clear();
   t_last_error = {};
+  refuse_graphs = false;
+  hangs = false;
+  contexts.clear();
 }
 
 cudaError_t last_error(bool forget) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,8 +63,8 @@ class Emulator {
   void drain(CUstream_st* stream);
   void reach(const Record& record);
   void drain_all();
-  // What a query may find done.
-  void advance_some();
+  // Does what a question may find done; true where all that is asked for is to be found done.
+  bool advance_some();
   CUstream_st* create(int device);
   // Its work is done all the same.
   void destroy(CUstream_st* stream);
@@ -87,6 +88,9 @@ class Emulator {
   LaunchList launched;
   unsigned char poison = 0xFF;
   bool refuse_registration = false;
+  bool refuse_graphs = false;
+  bool hangs = false;
+  std::set<int> contexts;  // devices that have one
   std::string finding;
 
  private:

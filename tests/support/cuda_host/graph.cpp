@@ -128,6 +128,9 @@ cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* made,
   }
   const auto status = emulator.captures.may_call("cudaGraphInstantiateWithFlags");
   if (status != cudaSuccess) return status;
+  if (emulator.refuse_graphs) {
+    return emulator.error(cudaErrorMemoryAllocation, "graphs are refused");
+  }
   ++emulator.counters.allocations;
   *made = new CUgraphExec_st{graph->nodes, {nullptr}, nullptr};
   for (std::size_t i = 1; i < graph->devices.size(); ++i) {

@@ -60,7 +60,8 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   if (const auto status = may_wait("cudaStreamQuery", stream); status != cudaSuccess) {
     return status;
   }
-  Emulator::get().advance_some();
+  if (Emulator::get().hangs) return cudaErrorNotReady;
+  if (Emulator::get().advance_some()) Emulator::get().drain(stream);
   if (const auto status = Emulator::get().take_finding(); status != cudaSuccess) return status;
   return stream->queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
@@ -107,7 +108,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   const auto held = lock();
   auto status = Emulator::get().captures.may_wait("cudaEventQuery", event->last.get());
   if (status != cudaSuccess) return status;
-  Emulator::get().advance_some();
+  if (Emulator::get().hangs) return cudaErrorNotReady;
+  if (Emulator::get().advance_some() && event->last != nullptr) Emulator::get().reach(*event->last);
   if (status = Emulator::get().take_finding(); status != cudaSuccess) return status;
   return event->last == nullptr || event->last->done ? cudaSuccess : cudaErrorNotReady;
 }
