@@ -1,6 +1,22 @@
 // How one parameter's gradient travels where a model compresses (ModelOptions::compression): for
 // programs that encode it themselves, on the GPU that has it, say. What the bytes mean:
 // docs/protocol.md.
+//
+//   Parameter::encoding()  how it leaves, after Model::start(); the first call of any parameter
+//                          blocks. Without pieces it cannot come encoded: it is not compressed, or
+//                          the worker clips it.
+//   Parameter::encoded()   memory for the bytes, ps's own: encoding().bytes, zeroed when made, side
+//                          by side with other parameters'. They must not change from push_pull()
+//                          until wait() returns.
+//   Parameter::push_pull(bytes)
+//                          in the place of push_pull(): these leave, whatever is in gradients();
+//                          from encoded() if they lie there, else they are copied. Throws
+//                          Error(kInvalidArgument) unless they are encoding().bytes, and in a step
+//                          with gradients that accumulate() has put aside.
+//   Model::step_number()   by which kInt8Stochastic rounds. Blocks for a moment. Throws
+//                          Error(kInvalidArgument) outside a step.
+//
+// What error feedback keeps is whose who encodes: a parameter shall always come encoded, or never.
 #pragma once
 
 #include <cstddef>

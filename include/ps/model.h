@@ -34,16 +34,9 @@ class Parameter {
   // The gradient is complete: it may leave while the backward pass goes on. REQUIRES:
   // Model::begin_step() before.
   void push_pull() const;
-  // The same for a program that has encoded the gradient as encoding() says: these bytes leave, and
-  // gradients() does not count. If they lie in encoded() they leave from there, else they are
-  // copied. Throws Error(kInvalidArgument) if they are not encoding().bytes, and where gradients
-  // were accumulated. A parameter that feeds back shall always come so or never.
+  // The same for gradients that the program encodes itself: ps/encoding.h says how.
   void push_pull(std::span<const std::byte> bytes) const;
-  // How it leaves, after Model::start(); the first call of any parameter blocks. No pieces: it
-  // cannot come encoded, being not compressed, or clipped by the worker.
   [[nodiscard]] const Encoding& encoding() const;
-  // Memory for its bytes, ps's own: encoding().bytes, zeroed, side by side with other parameters'.
-  // They must not change from push_pull() until wait() returns.
   [[nodiscard]] std::span<std::byte> encoded() const;
   // This step does not touch it: it contributes n = 0 to the mean. Likewise.
   void skip() const;
@@ -96,9 +89,7 @@ class Model {
   // weight, rounded. Throws Error(kInvalidArgument) if a step is under way or `weight` is neither
   // 0 nor in [1e-30, 1e30].
   void begin_step(double weight, std::optional<std::uint32_t> samples = std::nullopt);
-  // The number of the step under way, by which Push::kInt8Stochastic rounds. Blocks for a moment.
-  // Throws Error(kInvalidArgument) outside a step.
-  [[nodiscard]] std::uint64_t step_number() const;
+  [[nodiscard]] std::uint64_t step_number() const;  // of the step under way: ps/encoding.h
   // Ends the step: what has not left, leaves. Done when the updated weights are in weights().
   Pending push_pull();
   // begin_step() and push_pull() in one.

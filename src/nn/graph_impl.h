@@ -76,6 +76,7 @@ class Graph::Impl {
   using Visit = std::function<void(std::size_t lane, const Segment& segment)>;
   void each_segment(bool backward, const Visit& visit) const;
   [[nodiscard]] Stage& home_of(const Segment& segment);
+  std::uint64_t ask_step_number();
   std::size_t gradients_arrived_from(const Segment& segment);
 
   std::vector<Node> nodes_;
@@ -98,7 +99,6 @@ class Graph::Impl {
 
   // The last forward pass.
   std::size_t weights_here_ = 0;  // parameters before this have arrived
-  std::uint64_t step_ = 0;
   std::int64_t batch_ = 0;
   std::size_t active_ = 0;  // lanes
   bool training_ = false;   // and no backward pass since

@@ -229,6 +229,26 @@ TEST_CASE("device encoding: what cannot be handed over is told by name", "[unit]
              Catch::Contains("expected a way to ask for the step's number"));
 }
 
+TEST_CASE("device encoding: a pass without a step's number ends, and the next one is whole",
+          "[unit][cuda]") {
+  const TestDevice gpu;
+  if (!TestDevice::there()) return;
+  Network plain(wide(), 3, 5, kGpu);
+  Network encoding(wide(), 3, 5, kGpu);
+  Reference reference(Push::kInt8Stochastic, plain.graph.parameters(), kChunkBytes);
+  bool knows = false;
+  encoding.graph.encode_gradients(reference.routes(), [&]() -> std::uint64_t {
+    if (!knows) throw Error(ErrorCode::kInvalidArgument, "outside a step");
+    return 7;
+  });
+  CHECK_THROWS_AS(encoding.graph.forward_backward(pictures(1), kLabels, {}), Error);
+  knows = true;
+  encoding.graph.forward_backward(pictures(2), kLabels, {});
+  plain.graph.forward_backward(pictures(2), kLabels, {});
+  for (std::uint32_t i = 0; i < plain.gradients.size(); ++i)
+    CHECK(reference.matches(i, 7, plain.gradients[i]));
+}
+
 #if defined(PS_CUDA_EMULATED)
 TEST_CASE(
     "device encoding: the sum of several devices is encoded, and each part of a split network",

@@ -34,7 +34,7 @@ struct EncodedGradient {
   std::span<std::byte> to;
 };
 
-// Called at the begin of each training pass: the number of the step that it is for, by which values
+// Called at the begin of each backward pass: the number of the step that it is for, by which values
 // are rounded at random. What it throws ends the pass. Must not call the graph.
 using StepNumber = std::function<std::uint64_t()>;
 
