@@ -60,8 +60,37 @@ EpochLoop::EpochLoop(ps::Session& session, ps::Model& model, Network& network, c
       setup_(setup),
       scales_loss_(network.compute().precision == ps::Precision::kFp16 &&
                    network.compute().on_gpu()),
-      frozen_(parameters_before(network, setup.options.freeze)) {
+      frozen_(parameters_before(network, setup.options.freeze)),
+      encodes_on_gpu_(encode_on_gpu()) {
   network_.when_weights_needed([this](std::size_t i) { await_weights(i); });
+}
+
+// Where each step is one pass of the one graph: gradients that are put aside are added on the host,
+// and what compression sends later is kept by a graph.
+bool EpochLoop::encode_on_gpu() {
+  const bool one_pass = accumulated_batches(setup_, UINT64_MAX) == 1;
+  if (!network_.compute().on_gpu() || !one_pass || setup_.options.multi_scale) return false;
+  std::vector<ps::nn::EncodedGradient> gradients(model_.parameters().size());
+  bool some = false;
+  for (std::size_t i = frozen_; i < gradients.size(); ++i) {
+    const ps::Parameter& parameter = model_.parameters()[i];
+    gradients[i] = {.how = parameter.encoding(), .to = parameter.encoded()};
+    some = some || !gradients[i].how.pieces.empty();
+  }
+  if (some) {
+    network_.detector().graph().encode_gradients(gradients,
+                                                 [model = model_] { return model.step_number(); });
+  }
+  return some;
+}
+
+void EpochLoop::push(std::size_t parameter) const {
+  const ps::Parameter& place = model_.parameters()[parameter];
+  if (encodes_on_gpu_ && !place.encoding().pieces.empty()) {
+    place.push_pull(place.encoded());
+  } else {
+    place.push_pull();
+  }
 }
 
 Tally EpochLoop::run(std::uint32_t epoch, const Watcher& watch) {
@@ -146,7 +175,7 @@ void EpochLoop::learn(const ps::vision::DetectionBatch& batch) {
     next_step_ = weight;
     // Each gradient leaves while the layers before it still compute theirs.
     ready = [&](std::size_t index) {
-      if (index >= frozen_) model_.parameters()[index].push_pull();
+      if (index >= frozen_) push(index);
     };
   }
   if (scales_loss_) {

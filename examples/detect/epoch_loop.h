@@ -57,10 +57,14 @@ class EpochLoop {
 
   // The learning rate that was applied last.
   [[nodiscard]] float lr() const noexcept { return lr_; }
+  // Whether gradients leave the GPU compressed, rather than be compressed by the worker.
+  [[nodiscard]] bool encodes_on_gpu() const noexcept { return encodes_on_gpu_; }
 
  private:
   // What the loader was told of a batch, or that this worker has no part in one (sync).
   std::optional<ps::vision::BatchOrder> next_order(ps::Samples& samples, std::uint32_t epoch);
+  bool encode_on_gpu();
+  void push(std::size_t parameter) const;
   void learn(const ps::vision::DetectionBatch& batch);
   // Of a pass, when it comes to a parameter.
   void await_weights(std::size_t parameter);
@@ -78,6 +82,7 @@ class EpochLoop {
   const bool scales_loss_;  // --amp fp16
   ps::LossScale loss_scale_;
   const std::size_t frozen_;  // parameters, from the first
+  const bool encodes_on_gpu_;
   std::map<std::pair<int, int>, ps::nn::DetectionCriterion> criteria_;  // by input size
   std::uint64_t iteration_ = 0;  // batches of all workers together, from the run's beginning
   std::uint32_t put_aside_ = 0;  // batches whose gradients wait for the step's end

@@ -121,6 +121,7 @@ void Training::announce() {
 
 TrainResult Training::run() {
   EpochLoop loop(session_, model_, network_, setup_);
+  if (leads() && loop.encodes_on_gpu()) std::printf("gradients leave the GPU compressed\n");
   session_.barrier();
   since_start_ = {};
   std::uint32_t epoch = setup_.progress.epoch;

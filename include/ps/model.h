@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <ps/encoding.h>
 #include <ps/measures.h>
 #include <ps/options.h>
 #include <ps/pending.h>
@@ -44,6 +45,10 @@ class Parameter {
   // The gradient is complete: it may leave while the backward pass goes on. REQUIRES:
   // Model::begin_step() before.
   void push_pull() const;
+  // The same for gradients that the program encodes itself: ps/encoding.h says how.
+  void push_pull(std::span<const std::byte> bytes) const;
+  [[nodiscard]] const Encoding& encoding() const;
+  [[nodiscard]] std::span<std::byte> encoded() const;
   // This step does not touch it: it contributes n = 0 to the mean. Likewise.
   void skip() const;
 
@@ -95,6 +100,7 @@ class Model {
   // weight, rounded. Throws Error(kInvalidArgument) if a step is under way or `weight` is neither
   // 0 nor in [1e-30, 1e30].
   void begin_step(double weight, std::optional<std::uint32_t> samples = std::nullopt);
+  [[nodiscard]] std::uint64_t step_number() const;  // of the step under way: ps/encoding.h
   // Ends the step: what has not left, leaves. Done when the updated weights are in weights().
   Pending push_pull();
   // begin_step() and push_pull() in one.

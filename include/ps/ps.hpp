@@ -3,6 +3,7 @@
 
 #include <ps/compression.h>
 #include <ps/consistency.h>
+#include <ps/encoding.h>
 #include <ps/error.h>
 #include <ps/local_cluster.h>
 #include <ps/loss_scale.h>

@@ -2,6 +2,7 @@
 // flags.
 #include "kernels/codec.h"
 
+#include "base/random.h"
 #include "kernels/codec_top_cpu.h"
 
 namespace ps::kernels {
@@ -25,6 +26,11 @@ std::size_t encoded_bytes(Codec codec, std::size_t count, std::size_t k) noexcep
 
 std::size_t encode_workspace(Codec codec, std::size_t count, std::size_t k) noexcept {
   return codec == Codec::kTopK ? top_workspace(count, k).bytes : 0;
+}
+
+std::uint64_t message_seed(std::uint64_t step, std::uint64_t first, std::uint64_t source) noexcept {
+  const auto words = philox(step, first, source);
+  return std::uint64_t{words[1]} << 32 | words[0];
 }
 
 CodecError check_size(const DecodePass& pass) noexcept {

@@ -61,6 +61,12 @@ struct EncodePass {
 
 [[nodiscard]] std::size_t encode_workspace(Codec codec, std::size_t count, std::size_t k) noexcept;
 
+// The seed for the values from `first` on of what `source` (a worker and an array) sends at `step`:
+// no two messages round alike, and a job that is run again does.
+[[nodiscard]] std::uint64_t message_seed(std::uint64_t step,
+                                         std::uint64_t first,
+                                         std::uint64_t source) noexcept;
+
 // What decoding has against bytes.
 enum class CodecError : std::uint32_t {
   kNone = 0,

@@ -60,6 +60,14 @@ void DeviceTwins::add_others(std::vector<const DeviceTwins*> others) {
   visiting_ = backend_.allocate(offsets_.back());
 }
 
+void DeviceTwins::encode_gradients(std::span<const EncodedGradient> routes) {
+  encoder_.emplace(backend_, routes);
+}
+
+bool DeviceTwins::leaves_encoded(std::size_t parameter) const {
+  return encoder_ && encoder_->takes(parameter);
+}
+
 void DeviceTwins::bind(std::size_t parameter, const Bound& host) {
   host_[parameter] = host;
   laid_out_ = false;
@@ -135,8 +143,9 @@ void DeviceTwins::copy_next_piece() {
   uploaded_[begun_++].record(up_);
 }
 
-void DeviceTwins::begin_backward(std::size_t others) {
+void DeviceTwins::begin_backward(std::size_t others, std::uint64_t step) {
   active_others_ = others;
+  step_ = step;
   written_ = sent_ = host_.size();
   on_their_way_.clear();
   here_ = 0;
@@ -172,19 +181,26 @@ void DeviceTwins::sum_gradients(std::size_t first) {
   }
 }
 
-// Copies those of [first, sent_), in runs that lie in a row.
+// Copies those of [first, sent_), in runs that lie in a row; encodes what shall leave encoded.
 void DeviceTwins::send_gradients(std::size_t first) {
+  const std::size_t last = sent_;
   sum_gradients(first);
   computed_.record(*backend_.queue());
   down_.view().wait(computed_);
   while (sent_ > first) {
     std::size_t begin = sent_ - 1;
-    while (begin > first && adjacent(begin, true)) --begin;
+    if (leaves_encoded(begin)) {
+      encoder_->encode(begin, device_[begin].gradient, step_, down_);
+      sent_ = begin;
+      continue;
+    }
+    while (begin > first && adjacent(begin, true) && !leaves_encoded(begin - 1)) --begin;
     const Piece piece{.first = begin, .last = sent_};
     kernels::copy_to_host(host_[begin].gradient, gradients_.bytes().data() + offsets_[begin],
                           bytes_of(piece), down_);
     sent_ = begin;
   }
+  if (encoder_) encoder_->send(first, last, down_);
   arrived_[on_their_way_.size()].record(down_);
   on_their_way_.push_back(first);
 }

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "base/buffer.h"
 #include "kernels/backend.h"
 #include "kernels/device.h"
+#include "nn/device_encoder.h"
 #include "nn/layer.h"
 
 namespace ps::nn {
@@ -34,6 +37,9 @@ class DeviceTwins {
   // Other devices' gradients, of the same parameters, that are to be added to these, in this order.
   void add_others(std::vector<const DeviceTwins*> others);
 
+  // Gradients leave encoded from now on, where their routes have pieces. Allocates.
+  void encode_gradients(std::span<const EncodedGradient> routes);
+
   // The host's memory from now on; between passes. Gradients may be null.
   void bind(std::size_t parameter, const Bound& host);
   // How much of the host's memory the driver would not pin: copies of that take a detour.
@@ -47,8 +53,8 @@ class DeviceTwins {
   // What is enqueued from now on finds these weights.
   void need_weights(std::size_t first, std::size_t count);
 
-  // The first `others` of the others take part.
-  void begin_backward(std::size_t others = 0);
+  // The first `others` of the others take part. `step`: by which encoding rounds at random.
+  void begin_backward(std::size_t others = 0, std::uint64_t step = 0);
   // All that was enqueued until now has written these gradients: begins to copy them, once enough
   // have come together. Called for the last parameters first.
   void gradients_written(std::size_t first, std::size_t count);
@@ -66,6 +72,7 @@ class DeviceTwins {
 
   void lay_out();
   [[nodiscard]] bool adjacent(std::size_t parameter, bool gradients) const;
+  [[nodiscard]] bool leaves_encoded(std::size_t parameter) const;
   [[nodiscard]] std::size_t bytes_of(const Piece& piece) const;
   void pin();
   void copy_next_piece();
@@ -98,6 +105,9 @@ class DeviceTwins {
   std::vector<kernels::Event> others_computed_;
   std::size_t active_others_ = 0;
   Memory visiting_;  // another's gradients, on this device
+
+  std::optional<DeviceEncoder> encoder_;
+  std::uint64_t step_ = 0;
 
   std::size_t written_ = 0;                // gradients from here on are complete on the device,
   std::size_t sent_ = 0;                   // from here on on their way, in copies

@@ -104,6 +104,10 @@ void Graph::when_weights_needed(WeightsNeeded needed) {
   impl_->when_weights_needed(std::move(needed));
 }
 
+void Graph::encode_gradients(std::span<const EncodedGradient> gradients, StepNumber number) {
+  impl_->encode_gradients(gradients, std::move(number));
+}
+
 void Graph::scale_loss(float scale) {
   require(std::isfinite(scale) && scale > 0.0F, "scale_loss",
           "expected a finite scale > 0, got " + std::to_string(scale));

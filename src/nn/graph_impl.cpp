@@ -223,6 +223,16 @@ std::size_t Graph::Impl::gradients_arrived_from(const Segment& segment) {
   return from;
 }
 
+std::uint64_t Graph::Impl::ask_step_number() {
+  if (!step_number_) return 0;
+  try {
+    return step_number_();
+  } catch (...) {  // the images may go once the caller has heard
+    for (const auto& stage : stages_) stage->backend->wait();
+    throw;
+  }
+}
+
 void Graph::Impl::backward(const GradientReady& ready) {
   const TraceSpan span("backward");
   std::size_t announced = parameters_.size();
@@ -232,9 +242,10 @@ void Graph::Impl::backward(const GradientReady& ready) {
       if (ready) ready(announced);
     }
   };
+  const std::uint64_t step = ask_step_number();
   const std::size_t homes = split_ ? stages_.size() : 1;
   for (std::size_t s = 0; on_device() && s < homes; ++s)
-    stages_[s]->twins->begin_backward(split_ ? 0 : active_ - 1);
+    stages_[s]->twins->begin_backward(split_ ? 0 : active_ - 1, step);
   for (std::size_t l = 0; l < active_; ++l) {
     const double share = static_cast<double>(slice(l).count) / static_cast<double>(batch_);
     lanes_[l]->begin_backward(

@@ -31,6 +31,7 @@ class Graph::Impl {
   void bind(std::size_t parameter, std::span<const float> weights, std::span<float> gradient);
   void prepare(std::int64_t max_batch, const Placement& placement);
   void when_weights_needed(WeightsNeeded needed) { weights_needed_ = std::move(needed); }
+  void encode_gradients(std::span<const EncodedGradient> gradients, StepNumber number);
   void scale_loss(float scale) { loss_scale_ = scale; }
 
   // Enqueues the pass. output() is then what it has computed, in the host's memory.
@@ -75,6 +76,7 @@ class Graph::Impl {
   using Visit = std::function<void(std::size_t lane, const Segment& segment)>;
   void each_segment(bool backward, const Visit& visit) const;
   [[nodiscard]] Stage& home_of(const Segment& segment);
+  std::uint64_t ask_step_number();
   std::size_t gradients_arrived_from(const Segment& segment);
 
   std::vector<Node> nodes_;
@@ -91,6 +93,7 @@ class Graph::Impl {
   std::vector<Segment> segments_;                      // of all nodes
   std::vector<kernels::PinnedBuffer> output_on_host_;  // one on GPUs
 
+  StepNumber step_number_;  // none unless something is rounded at random
   WeightsNeeded weights_needed_;
   std::vector<DeviceTwins::Arrive> arrivals_;  // of each stage, for its own parameters
 

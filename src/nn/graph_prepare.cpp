@@ -225,4 +225,26 @@ void Graph::Impl::prepare(std::int64_t max_batch, const Placement& placement) {
   max_batch_ = max_batch;
 }
 
+void Graph::Impl::encode_gradients(std::span<const EncodedGradient> gradients, StepNumber number) {
+  require(on_device(), "encode_gradients",
+          "expected a graph that is prepared on GPUs: on the CPU, the worker encodes");
+  require(gradients.size() == parameters_.size(), "encode_gradients",
+          "expected an entry for each of " + std::to_string(parameters_.size()) +
+              " parameters, got " + std::to_string(gradients.size()));
+  bool random = false;
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    check_route(gradients[i], parameters_[i].name, parameters_[i].size());
+    random = random || std::ranges::any_of(gradients[i].how.pieces, [](const EncodedPiece& piece) {
+               return piece.codec == Compression::Push::kInt8Stochastic;
+             });
+  }
+  require(!random || number, "encode_gradients",
+          "expected a way to ask for the step's number, by which int8-stochastic rounds");
+  for (std::size_t s = 0; s < (split_ ? stages_.size() : 1); ++s) {
+    stages_[s]->twins->encode_gradients(
+        gradients.subspan(stages_[s]->first_parameter, stages_[s]->parameter_count));
+  }
+  step_number_ = random ? std::move(number) : StepNumber();
+}
+
 }  // namespace ps::nn

@@ -81,7 +81,8 @@ void Model::Impl::begin(worker::Verb verb,
   in_step = true;
 }
 
-void Model::Impl::settle(Parameter::Impl& parameter, bool touched) {
+void Model::Impl::settle(Parameter::Impl& parameter, As as) {
+  const bool touched = as != As::kNothing;
   if (!in_step) {
     throw Error(ErrorCode::kInvalidArgument,
                 std::string(touched ? "push_pull()" : "skip()") + " of '" + parameter.info.name +
@@ -94,9 +95,12 @@ void Model::Impl::settle(Parameter::Impl& parameter, bool touched) {
     part = replica->settle(parameter.index, part && accumulator.weight() + weight > 0);
     if (!pushes_gradients()) return;
   }
-  session->runtime->tell([model = *index, at = parameter.index, part](
+  const Memory bytes = as == As::kEncoded ? parameter.encoded : Memory{};
+  session->runtime->tell([model = *index, at = parameter.index, part, bytes](
                              worker::Worker& worker, TimePoint now, cluster::Outbox& out) {
-    if (part) {
+    if (bytes.size() > 0) {
+      worker.ready_encoded(model, at, bytes, now, out);
+    } else if (part) {
       worker.ready(model, at, now, out);
     } else {
       worker.skip(model, at, now, out);
@@ -109,7 +113,7 @@ std::shared_ptr<Pending::State> Model::Impl::end() {
   center = nullptr;
   // Otherwise the worker's core settles by itself what has not left.
   if (replica || accumulator.weight() > 0) {
-    for (const auto& parameter : storage) settle(*parameter, true);
+    for (const auto& parameter : storage) settle(*parameter, As::kGradient);
   }
   accumulator.clear();
   in_step = false;
@@ -223,11 +227,11 @@ std::shared_ptr<Pending::State> Model::Impl::done_at_once() const {
 // -----------------------------------------------------------------------------------------
 
 void Parameter::push_pull() const {
-  impl_->model->settle(*impl_, true);
+  impl_->model->settle(*impl_, Model::Impl::As::kGradient);
 }
 
 void Parameter::skip() const {
-  impl_->model->settle(*impl_, false);
+  impl_->model->settle(*impl_, Model::Impl::As::kNothing);
 }
 
 void Parameter::wait_for_weights(std::optional<std::chrono::milliseconds> timeout) const {

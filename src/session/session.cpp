@@ -174,6 +174,7 @@ Model Session::model(const std::string& name, const ModelOptions& options) {
   model->session = impl_.get();
   model->weights = Arena(impl_->fabric->memory());
   model->gradients = Arena(impl_->fabric->memory());
+  model->encoded = Arena(impl_->fabric->memory());
   model->name = name;
   model->options = configured(options);
   optim::check(model->options.schedule);

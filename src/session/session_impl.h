@@ -26,6 +26,8 @@ class Parameter::Impl {
   wire::ParameterInfo info;
   Memory weights;
   Memory gradients;
+  Encoding encoding;  // once Model::Impl::find_encodings() has run
+  Memory encoded;
   bool settled = false;  // in the step under way: it has left, or is no part of it
 };
 
@@ -37,6 +39,8 @@ class Model::Impl {
   // Parameters side by side, so that a GPU's driver pins and copies them in one piece.
   Arena weights;
   Arena gradients;
+  Arena encoded;
+  bool found_encodings = false;
   std::vector<std::unique_ptr<Parameter::Impl>> storage;
   std::vector<Parameter> parameters;
   std::optional<std::size_t> index;  // in the worker's core, once started
@@ -61,7 +65,12 @@ class Model::Impl {
   // One step and its parts: the accumulated gradients joined in, and in the worker's core what
   // leaves.
   void begin(worker::Verb verb, double step_weight, std::optional<std::uint32_t> samples);
-  void settle(Parameter::Impl& parameter, bool touched);
+  // How it is part of it.
+  enum class As : std::uint8_t { kGradient, kEncoded, kNothing };
+  void settle(Parameter::Impl& parameter, As as);
+  // Asks the core how parameters can come encoded, and makes room; once.
+  void find_encodings();
+  void take_encoded(Parameter::Impl& parameter, std::span<const std::byte> bytes);
   std::shared_ptr<Pending::State> end();
 
   // The workers' ring, once all of them are there.

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/random.h"
 #include "kernels/codec.h"
 
 namespace ps::worker {
@@ -62,6 +61,25 @@ std::uint32_t Encoder::bytes_of(const cluster::Chunk& chunk, wire::Codec codec) 
   return static_cast<std::uint32_t>(wire::encoded_bytes(codec, elements));
 }
 
+Encoding Encoder::encoding_of(std::span<const cluster::Chunk> chunks) const {
+  Encoding all;
+  bool compressed = false;
+  for (const cluster::Chunk& chunk : chunks) {
+    const wire::Codec codec = codec_of(chunk);
+    const bool plain = codec == wire::Codec::kFloat32;
+    compressed = compressed || !plain;
+    all.source = source_of(chunk.parameter);
+    all.pieces.push_back({.first = chunk.offset,
+                          .count = chunk.count,
+                          .codec = plain ? Push::kNone : compression_.push,
+                          .at = all.bytes,
+                          .bytes = bytes_of(chunk, codec)});
+    all.bytes +=
+        (all.pieces.back().bytes + kEncodedAlignment - 1) / kEncodedAlignment * kEncodedAlignment;
+  }
+  return compressed ? all : Encoding{};
+}
+
 void Encoder::encode(const wire::Segment& segment,
                      std::uint64_t step,
                      const Memory& gradient,
@@ -85,15 +103,13 @@ void Encoder::encode(const wire::Segment& segment,
   }
   if (compression_.push == Push::kInt8Stochastic) {
     pass.rounding = kernels::Rounding::kStochastic;
-    pass.seed = seed_of(segment, step);
+    pass.seed = kernels::message_seed(step, segment.offset, source_of(segment.parameter));
   }
   ops().encode(pass);
 }
 
-// Of (sender, step, array): no two messages round alike, and a job that is run again does.
-std::uint64_t Encoder::seed_of(const wire::Segment& segment, std::uint64_t step) const {
-  const auto words = philox(step, segment.offset, std::uint64_t{rank_} << 32 | segment.parameter);
-  return std::uint64_t{words[1]} << 32 | words[0];
+std::uint64_t Encoder::source_of(std::uint32_t parameter) const {
+  return std::uint64_t{rank_} << 32 | parameter;
 }
 
 float* Encoder::residual_of(const wire::Segment& segment, std::size_t bytes) {

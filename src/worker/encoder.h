@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <ps/compression.h>
+#include <ps/encoding.h>
 
 #include "base/buffer.h"
 #include "cluster/placement.h"
@@ -32,6 +33,10 @@ class Encoder {
   [[nodiscard]] wire::Codec pull_codec_of(const cluster::Chunk& chunk) const;
   // What the chunk takes in that codec.
   [[nodiscard]] std::uint32_t bytes_of(const cluster::Chunk& chunk, wire::Codec codec) const;
+
+  // How a whole gradient, cut into these chunks of one parameter, travels, for whoever encodes it
+  // in our stead. No pieces where none is compressed.
+  [[nodiscard]] Encoding encoding_of(std::span<const cluster::Chunk> chunks) const;
 
   // The segment's part of its parameter's whole `gradient`, in its codec; once a step and chunk,
   // since it updates the residual. REQUIRES: a segment made of the three above; to.size() is its
@@ -55,7 +60,8 @@ class Encoder {
 
  private:
   [[nodiscard]] bool compressible(std::uint32_t parameter) const;
-  [[nodiscard]] std::uint64_t seed_of(const wire::Segment& segment, std::uint64_t step) const;
+  // This worker's part in what rounds at random.
+  [[nodiscard]] std::uint64_t source_of(std::uint32_t parameter) const;
   float* residual_of(const wire::Segment& segment, std::size_t bytes);
 
   Compression compression_;

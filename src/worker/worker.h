@@ -38,10 +38,12 @@ using Ticket = std::uint64_t;
 
 struct Outcome {
   std::optional<cluster::Failure> failure;
-  StepResult step;             // add_model, end_step, pull
-  std::vector<double> values;  // collective
-  wire::LeaseGrant lease;      // lease
-  Snapshot snapshot;           // save
+  StepResult step;                  // add_model, end_step, pull
+  std::vector<double> values;       // collective
+  wire::LeaseGrant lease;           // lease
+  Snapshot snapshot;                // save
+  std::vector<Encoding> encodings;  // encodings
+  std::uint64_t clock = 0;          // clock_now
 };
 
 class Events {
@@ -88,10 +90,21 @@ class Worker final : public cluster::Core {
   void begin_step(std::size_t model, const StepBegin& begin, TimePoint now, cluster::Outbox& out);
   // This parameter's gradient is complete; its buckets may leave.
   void ready(std::size_t model, std::uint32_t parameter, TimePoint now, cluster::Outbox& out);
+  // It is, and its owner has encoded it, as encodings() said, into these bytes.
+  void ready_encoded(std::size_t model,
+                     std::uint32_t parameter,
+                     Memory bytes,
+                     TimePoint now,
+                     cluster::Outbox& out);
   // This step does not touch the parameter: it contributes n = 0.
   void skip(std::size_t model, std::uint32_t parameter, TimePoint now, cluster::Outbox& out);
   // Everything not sent yet is ready now; `ticket` is done when every answer is in.
   void end_step(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
+  // How gradients can be handed over encoded, by parameter: without pieces where they cannot, being
+  // clipped here or not compressed.
+  void encodings(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
+  // How many steps were completed, as encoding counts them.
+  void clock_now(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
   // The shards' sums of what they measure, in Outcome::values.
   void measures(Ticket ticket, std::size_t model, TimePoint now, cluster::Outbox& out);
   // Brings the weights, or their moving average, to where the user reads weights.
@@ -136,6 +149,8 @@ class Worker final : public cluster::Core {
     std::uint16_t id = 0;  // the scheduler's
     Plan plan;
     Encoder encoder;                      // of gradients
+    std::vector<Encoding> encodings;      // once they were asked for
+    std::vector<Memory> handed;           // then: gradients of the step that came encoded
     std::vector<std::uint64_t> versions;  // of the weights held, by chunk
     std::uint64_t clock = 0;
     std::vector<double> measured;  // sums over the shards, while they come
@@ -213,6 +228,8 @@ class Worker final : public cluster::Core {
   wire::Message make_message(
       std::size_t index, wire::Type type, const Bucket& bucket, Which which, bool payload);
   Buffer encode(Model& model, const std::vector<wire::Segment>& segments);
+  static bool came_encoded(const Model& model, std::uint32_t parameter);
+  static Buffer handed_over(const Model& model, const wire::Segment& segment);
   Buffer gather(const std::vector<Memory>& source,
                 const Plan& plan,
                 const std::vector<std::uint32_t>& chunks);

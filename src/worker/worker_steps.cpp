@@ -26,6 +26,7 @@ void Worker::begin_step(std::size_t index,
     model.retired = false;
     announce(index, wire::Type::kPull, wire::kFlagJoin, now, out);
   }
+  std::ranges::fill(model.handed, Memory{});
   model.step.begin(model.plan, begin,
                    {.whole = clips(model), .early = arrives_early(model, begin)});
   agent_.set_progress(model.clock, "step");
@@ -39,6 +40,16 @@ void Worker::ready(std::size_t index,
   Model& model = *models_[index];
   for (const std::uint32_t bucket : model.step.settle(model.plan, parameter, true))
     enqueue(index, bucket, now, out);
+}
+
+void Worker::ready_encoded(
+    std::size_t index, std::uint32_t parameter, Memory bytes, TimePoint now, cluster::Outbox& out) {
+  if (failed_) return;
+  Model& model = *models_[index];
+  PS_ASSERT(parameter < model.handed.size() && bytes.size() == model.encodings[parameter].bytes,
+            "as encodings() said");
+  model.handed[parameter] = std::move(bytes);
+  ready(index, parameter, now, out);
 }
 
 void Worker::skip(std::size_t index, std::uint32_t parameter, TimePoint now, cluster::Outbox& out) {
@@ -121,6 +132,32 @@ void Worker::measures(Ticket ticket, std::size_t index, TimePoint now, cluster::
     request(index, shard, std::move(message), 0, now, out);
   }
   if (model.plan.buckets.empty()) on_all_answered(index, now, out);
+}
+
+void Worker::encodings(Ticket ticket, std::size_t index, TimePoint now, cluster::Outbox& out) {
+  open_.insert(ticket);
+  if (failed_) return check_failure(now, out);
+  Model& model = *models_[index];
+  const Plan& plan = model.plan;
+  model.encodings.clear();
+  for (std::uint32_t i = 0; i < model.setup.parameters.size(); ++i) {
+    const auto chunks =
+        std::span(plan.chunks)
+            .subspan(plan.first_chunk[i], plan.first_chunk[i + 1] - plan.first_chunk[i]);
+    model.encodings.push_back(clips(model) ? Encoding{} : model.encoder.encoding_of(chunks));
+  }
+  model.handed.resize(model.encodings.size());
+  Outcome outcome;
+  outcome.encodings = model.encodings;
+  finish(ticket, std::move(outcome));
+}
+
+void Worker::clock_now(Ticket ticket, std::size_t index, TimePoint now, cluster::Outbox& out) {
+  open_.insert(ticket);
+  if (failed_) return check_failure(now, out);
+  Outcome outcome;
+  outcome.clock = models_[index]->clock;
+  finish(ticket, std::move(outcome));
 }
 
 void Worker::enqueue(std::size_t index, std::uint32_t bucket, TimePoint now, cluster::Outbox& out) {
@@ -207,7 +244,8 @@ wire::Message Worker::make_message(
     const wire::Codec codec = pushes                     ? model.encoder.codec_of(chunk)
                               : which == Which::kSkipped ? model.encoder.pull_codec_of(chunk)
                                                          : wire::Codec::kFloat32;
-    encoded = encoded || (pushes && codec != wire::Codec::kFloat32);
+    const bool plain = codec == wire::Codec::kFloat32 && !came_encoded(model, chunk.parameter);
+    encoded = encoded || (pushes && !plain);
     message.segments.push_back({.parameter = chunk.parameter,
                                 .codec = codec,
                                 .offset = chunk.offset,
@@ -225,16 +263,34 @@ wire::Message Worker::make_message(
   return message;
 }
 
+bool Worker::came_encoded(const Model& model, std::uint32_t parameter) {
+  return parameter < model.handed.size() && model.handed[parameter].size() > 0;
+}
+
+// The segment's bytes where its owner has put them; REQUIRES came_encoded().
+Buffer Worker::handed_over(const Model& model, const wire::Segment& segment) {
+  const std::uint32_t first = model.plan.first_chunk[segment.parameter];
+  const auto& pieces = model.encodings[segment.parameter].pieces;
+  const EncodedPiece& piece = pieces[model.plan.find(segment).value() - first];
+  return model.handed[segment.parameter].buffer(piece.at, piece.bytes);
+}
+
 // The segments' gradients, each as its codec says. Once a step: a repeat of the message has these
-// bytes.
+// bytes. Those that came encoded: the memory itself if it is one piece.
 Buffer Worker::encode(Model& model, const std::vector<wire::Segment>& segments) {
+  if (segments.size() == 1 && came_encoded(model, segments.front().parameter))
+    return handed_over(model, segments.front());
   std::size_t bytes = 0;
   for (const wire::Segment& segment : segments) bytes += segment.bytes;
   const Memory packed = pool_.acquire(bytes);
   std::size_t position = 0;
   for (const wire::Segment& segment : segments) {
-    model.encoder.encode(segment, model.clock, model.setup.gradients[segment.parameter],
-                         packed.bytes().subspan(position, segment.bytes));
+    const auto to = packed.bytes().subspan(position, segment.bytes);
+    if (came_encoded(model, segment.parameter)) {
+      std::memcpy(to.data(), handed_over(model, segment).data(), to.size());
+    } else {
+      model.encoder.encode(segment, model.clock, model.setup.gradients[segment.parameter], to);
+    }
     position += segment.bytes;
   }
   return packed.buffer(0, bytes);

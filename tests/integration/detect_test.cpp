@@ -242,16 +242,18 @@ TEST_CASE("detect: twenty steps on a GPU give the CPU's losses and weights", "[i
   }
 }
 
-// Both take the same slices and add up the same sums.
+// Both take the same slices and add up the same sums, which leave compressed.
 TEST_CASE("detect: two devices, and a network split over two, learn the same", "[integration]") {
   const TemporaryDirectory directory;
   const auto command = [&](const std::string& name, const Words& devices) {
     return Words{"env", "PS_EMULATED_DEVICES=2", PS_DETECT, "train", "--name", name} +
            Words{"--data", "fm-det:count=8,val=2,size=32,classes=5,seed=3", "--img", "32"} +
            Words{"--batch-size", "4", "--epochs", "1", "--project", directory.path()} +
-           Words{"--noplots", "--set", "nbs=4", "--device", "cuda:0,1"} + devices;
+           Words{"--noplots", "--set", "nbs=4", "--compress", "int8", "--device", "cuda:0,1"} +
+           devices;
   };
-  CHECK_THAT(output_of(command("shared", {})), Contains("on cuda:0") && Contains("and cuda:1"));
+  CHECK_THAT(output_of(command("shared", {})), Contains("on cuda:0") && Contains("and cuda:1") &&
+                                                   Contains("gradients leave the GPU compressed"));
   const std::string told = output_of(command("split", {"--split", "0:5,1:14"}));
   CHECK_THAT(told, Contains("up to row 5") && Contains("up to row 14"));
   CHECK(read_file(directory.file("split/weights/last.safetensors")) ==

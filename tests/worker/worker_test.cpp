@@ -2,6 +2,8 @@
 #include "worker/worker.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 #include <map>
 
@@ -250,6 +252,61 @@ TEST_CASE("worker: a compressed step that is sent again has the bytes of the fir
   std::memcpy(&value, next[0].payload.data() + 4, 4);
   CHECK(index == 7);
   CHECK(value == 2.0F);
+}
+
+TEST_CASE("worker: bytes that come encoded leave from where they lie, for one step", "[unit]") {
+  Bench bench;
+  bench.compression = {.push = Compression::Push::kFp16};
+  const auto model = bench.add_model("m", Async{}, 1, 2000);
+  bench.worker.encodings(++bench.last_ticket, model, bench.driver.now, bench.driver.out);
+  const auto& found = bench.done.outcomes.at(bench.last_ticket).encodings;
+  REQUIRE(found.size() == 1);
+  REQUIRE(found[0].pieces.size() == 1);
+  CHECK(found[0].pieces[0].bytes == 4000);
+  CHECK(found[0].bytes == 4032);  // a multiple of 64
+  const Memory bytes = Memory::allocate(found[0].bytes);
+  std::ranges::fill(bytes.bytes(), std::byte{0x3C});
+  bench.worker.begin_step(model, {}, bench.driver.now, bench.driver.out);
+  bench.worker.ready_encoded(model, 0, bytes, bench.driver.now, bench.driver.out);
+  const Ticket ticket = bench.end_step(model);
+  auto sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].segments[0].codec == wire::Codec::kFp16);
+  CHECK(sent[0].payload.data() == bytes.bytes().data());
+  CHECK(sent[0].payload.size() == 4000);
+  bench.answer(sent[0], wire::Status::kUnknown);
+  sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].payload.data() == bytes.bytes().data());
+  auto reply = bench.reply_to(sent[0]);
+  reply.segments[0].codec = wire::Codec::kFloat32;
+  bench.driver.receive(kShard0, reply);
+  REQUIRE(bench.ended(ticket));
+  bench.step(model);  // of gradients that are 0
+  sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  CHECK(std::ranges::all_of(sent[0].payload.bytes(), [](std::byte b) { return b == std::byte{}; }));
+}
+
+TEST_CASE("worker: a message has what came encoded beside what is encoded here", "[unit]") {
+  Bench bench;
+  bench.compression = {.push = Compression::Push::kTopK, .top = 0.001F};
+  const auto model = bench.add_model("m", Async{}, 2, 1024);
+  bench.worker.encodings(++bench.last_ticket, model, bench.driver.now, bench.driver.out);
+  const Memory bytes = Memory::allocate(kEncodedAlignment);
+  bytes.as<std::uint32_t>()[0] = 77;
+  bytes.as<float>()[1] = 5.0F;
+  bench.gradients[1].as<float>()[3] = 2.0F;
+  bench.worker.begin_step(model, {}, bench.driver.now, bench.driver.out);
+  bench.worker.ready_encoded(model, 0, bytes, bench.driver.now, bench.driver.out);
+  bench.end_step(model);
+  const auto sent = bench.requests();
+  REQUIRE(sent.size() == 1);
+  REQUIRE(sent[0].payload.size() == 16);
+  std::array<std::uint32_t, 4> words{};
+  std::memcpy(words.data(), sent[0].payload.data(), sizeof words);
+  CHECK(words == std::array<std::uint32_t, 4>{77, std::bit_cast<std::uint32_t>(5.0F), 3,
+                                              std::bit_cast<std::uint32_t>(2.0F)});
 }
 
 TEST_CASE("worker: a step brings bf16 weights where the model says so, and never others",

@@ -13,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +21,7 @@
 #include <ps/device.h>
 #include <ps/nn/layer_options.h>
 #include <ps/nn/parameter.h>
+#include <ps/nn/pass.h>
 #include <ps/nn/placement.h>
 
 namespace ps::nn {
@@ -30,23 +30,6 @@ class BoxFinder;
 class DetectionCriterion;
 struct DetectionLoss;
 struct Target;
-
-// What the softmax cross-entropy says about a batch.
-struct Result {
-  double loss = 0.0;         // mean over `samples`
-  std::int64_t samples = 0;  // those whose label is a class; others (-1, say) do not count
-  std::int64_t correct = 0;
-};
-
-// Called with a parameter's index once its gradient is complete: on the caller's thread, within
-// backward, last layer first. The graph does not touch that gradient again in this step. Must not
-// throw, nor call the graph.
-using GradientReady = std::function<void(std::size_t parameter)>;
-
-// Called with a parameter's index before a pass reads its weights: on the caller's thread, each
-// once, first layer first. Returns when they are where they are bound. What it throws ends the
-// pass. Must not call the graph.
-using WeightsNeeded = std::function<void(std::size_t parameter)>;
 
 // Used by one thread at a time. Every function but the destructor throws Error{kInvalidArgument}
 // for misuse, saying which layer; nothing has changed then. After prepare(), no function allocates.
@@ -108,6 +91,13 @@ class Graph {
   // From now on every pass waits for weights as it comes to them, by `needed`, and computes with
   // the first layers' while the last are still on their way. Empty (at first): they are there.
   void when_weights_needed(WeightsNeeded needed);
+
+  // From now on a parameter's gradient leaves the GPU encoded, where its entry in `gradients` has
+  // pieces, and not to where it is bound: `ready` then says that the bytes are there. They are
+  // those of ps's own encoder. What a message leaves out is kept on the GPU for the next one, from
+  // zeros on. Allocates; after prepare(), between passes. `number` may be empty where nothing is
+  // rounded at random. Throws on the CPU, where the worker encodes, and for sizes that do not fit.
+  void encode_gradients(std::span<const EncodedGradient> gradients, StepNumber number);
 
   // --- Running. images: [batch, input], 1 <= batch <= max_batch, read until the call's end (until
   // backward's for forward_training). Results are the same bits for the same bits on one machine.

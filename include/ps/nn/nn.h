@@ -8,3 +8,4 @@
 #include <ps/nn/graph.h>
 #include <ps/nn/layer_options.h>
 #include <ps/nn/parameter.h>
+#include <ps/nn/pass.h>
