@@ -15,34 +15,39 @@ bool Round::offer(std::uint32_t rank, double weight, Buffer values) {
   }
   staged_bytes_ += values.size();
   order_.push_back(rank);
-  staged_.emplace(rank, Staged{values.empty() ? 0.0 : weight, std::move(values)});
+  if (rank >= staged_.size()) staged_.resize(std::size_t{rank} + 1);
+  staged_[rank] = {true, values.empty() ? 0.0 : weight, std::move(values)};
+  ++staged_ranks_;
   return true;
 }
 
 bool Round::complete(std::uint32_t workers) const {
   if (planted(PlantedBug::kCountNotSet)) return order_.size() >= workers;
-  return folded_ranks_ + staged_.size() == workers;
+  return folded_ranks_ + staged_ranks_ == workers;
+}
+
+void Round::drop(Staged& staged) {
+  staged_bytes_ -= staged.values.size();
+  staged = {};
+  --staged_ranks_;
 }
 
 void Round::keep(std::span<const std::uint32_t> ranks) {
-  std::erase_if(staged_, [&](const auto& entry) {
-    if (std::ranges::binary_search(ranks, entry.first)) return false;
-    staged_bytes_ -= entry.second.values.size();
-    return true;
-  });
+  for (std::uint32_t rank = 0; rank < staged_.size(); ++rank) {
+    if (staged_[rank].here && !std::ranges::binary_search(ranks, rank)) drop(staged_[rank]);
+  }
 }
 
 std::uint32_t Round::awaited() const {
   std::uint32_t rank = folded_ranks_;
-  while (staged_.contains(rank)) ++rank;
+  while (is_staged(rank)) ++rank;
   return rank;
 }
 
 void Round::fold(BlockPool& pool, std::size_t elements) {
   const kernels::ReduceOps& ops = kernels::reduce(kernels::best_isa());
-  for (auto first = staged_.begin(); first != staged_.end() && first->first == folded_ranks_;
-       first = staged_.begin()) {
-    const Staged& staged = first->second;
+  for (; is_staged(folded_ranks_); ++folded_ranks_) {
+    Staged& staged = staged_[folded_ranks_];
     if (staged.weight > 0) {
       const bool starts = sum_.size() == 0;
       if (starts) sum_ = pool.acquire(elements * sizeof(float));
@@ -51,39 +56,38 @@ void Round::fold(BlockPool& pool, std::size_t elements) {
       folded_weight_ += staged.weight;
       folded_contributors_.push_back(folded_ranks_);
     }
-    staged_bytes_ -= staged.values.size();
-    staged_.erase(first);
-    ++folded_ranks_;
+    drop(staged);
   }
 }
 
 std::vector<optim::Contribution> Round::contributions() const {
   std::vector<optim::Contribution> result;
+  const auto add = [&](std::uint32_t rank) {
+    if (!is_staged(rank) || staged_[rank].weight <= 0) return;
+    result.push_back({rank, staged_[rank].weight, floats(staged_[rank].values)});
+  };
   if (planted(PlantedBug::kArrivalOrder)) {
-    for (const std::uint32_t rank : order_) {
-      const auto staged = staged_.find(rank);
-      if (staged != staged_.end() && staged->second.weight > 0) {
-        result.push_back({rank, staged->second.weight, floats(staged->second.values)});
-      }
-    }
+    for (const std::uint32_t rank : order_) add(rank);
     return result;
   }
-  for (const auto& [rank, staged] : staged_) {
-    if (staged.weight > 0) result.push_back({rank, staged.weight, floats(staged.values)});
-  }
+  for (std::uint32_t rank = 0; rank < staged_.size(); ++rank) add(rank);
   return result;
 }
 
 std::vector<std::uint32_t> Round::contributors() const {
   std::vector<std::uint32_t> ranks = folded_contributors_;
-  for (const auto& [rank, staged] : staged_) {
-    if (staged.weight > 0) ranks.push_back(rank);
+  for (std::uint32_t rank = 0; rank < staged_.size(); ++rank) {
+    if (is_staged(rank) && staged_[rank].weight > 0) ranks.push_back(rank);
   }
   return ranks;
 }
 
+// Keeps the table's memory, for the next round.
 void Round::reset() {
+  std::vector<Staged> staged = std::move(staged_);
+  staged.clear();
   *this = Round();
+  staged_ = std::move(staged);
 }
 
 }  // namespace ps::server

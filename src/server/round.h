@@ -10,7 +10,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <span>
 #include <vector>
 
@@ -30,7 +29,7 @@ class Round {
   // False if this rank has contributed already. Empty `values` (or weight 0) contribute n = 0.
   bool offer(std::uint32_t rank, double weight, Buffer values);
   [[nodiscard]] bool has(std::uint32_t rank) const {
-    return rank < folded_ranks_ || staged_.contains(rank);
+    return rank < folded_ranks_ || is_staged(rank);
   }
   [[nodiscard]] bool complete(std::uint32_t workers) const;
 
@@ -55,10 +54,19 @@ class Round {
 
  private:
   struct Staged {
-    double weight;
+    bool here = false;
+    double weight = 0;
     Buffer values;
   };
-  std::map<std::uint32_t, Staged> staged_;
+  [[nodiscard]] bool is_staged(std::uint32_t rank) const {
+    return rank < staged_.size() && staged_[rank].here;
+  }
+  void drop(Staged& staged);
+
+  // By rank, as far as the highest that has contributed: with a thousand workers a tree of them
+  // would be most of what a contribution costs.
+  std::vector<Staged> staged_;
+  std::uint32_t staged_ranks_ = 0;    // how many of them are here
   std::vector<std::uint32_t> order_;  // of arrival
   std::size_t staged_bytes_ = 0;
   std::uint32_t folded_ranks_ = 0;

@@ -1,5 +1,6 @@
 #include "server/gate.h"
 
+#include <algorithm>
 #include <limits>
 #include <queue>
 
@@ -53,6 +54,30 @@ TEST_CASE("gate: who joins again starts at the least clock of the others", "[uni
   gate.leave(1);
   gate.leave(2);
   CHECK(gate.join(1) == 4);  // nobody is there: where the furthest was
+}
+
+TEST_CASE("gate: the least clock is that of those that count, whoever steps, leaves or joins",
+          "[unit]") {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const auto workers = static_cast<std::uint32_t>(1 + random.below(6));
+    Gate gate(Ssp{.staleness = 1}, workers);
+    std::vector<bool> counted(workers, true);
+    for (int i = 0; i < 300; ++i) {
+      const auto rank = static_cast<std::uint32_t>(random.below(workers));
+      const std::uint64_t what = random.below(10);
+      if (what == 0) gate.leave(rank);
+      if (what == 1) gate.join(rank);
+      if (what < 2) counted[rank] = what == 1;
+      if (what > 1) gate.step_done(rank);
+      std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+      for (std::uint32_t each = 0; each < workers; ++each) {
+        if (counted[each]) least = std::min(least, gate.clock(each));
+      }
+      REQUIRE(gate.least() == least);
+    }
+  }
 }
 
 TEST_CASE("gate: whatever workers do, between steps that have started the gap is at most s",
