@@ -34,6 +34,7 @@ void Pending::State::then(std::shared_ptr<State> also, Rest rest) {
 void Pending::State::await(const std::function<bool()>& over,
                            const std::string& what,
                            std::chrono::milliseconds patience) {
+  const TraceSpan span("wait");
   std::unique_lock lock(mutex_);
   if (changed_.wait_for(lock, patience, over)) return;
   throw Error(ErrorCode::kTimeout,
