@@ -1,6 +1,10 @@
 #include "nn/device_twins.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
 
 namespace ps::nn {
 namespace {
@@ -105,25 +109,27 @@ void DeviceTwins::lay_out() {
 
 void DeviceTwins::pin() {
   registrations_.clear();
-  pageable_bytes_ = 0;
   if (!pins_) return;
+  std::size_t refused = 0;
   for (const bool gradients : {false, true}) {
     for (std::size_t first = 0; first < host_.size();) {
       std::size_t last = first + 1;
       while (last < host_.size() && adjacent(last, gradients)) ++last;
       const std::size_t bytes = bytes_of({first, last});
       const float* from = gradients ? host_[first].gradient : host_[first].weights;
-      if (from != nullptr) {
-        bool pinned = false;
-        if (bytes >= kLeastPinned) {
-          registrations_.emplace_back(std::span(bytes_at(from), bytes));
-          pinned = registrations_.back().pinned();
-        }
-        if (!pinned) pageable_bytes_ += bytes;
+      if (from != nullptr && bytes >= kLeastPinned) {
+        registrations_.emplace_back(std::span(bytes_at(from), bytes));
+        if (!registrations_.back().pinned()) refused += bytes;
       }
       first = last;
     }
   }
+  if (refused == 0 || std::exchange(told_, true)) return;
+  Log("graph", LogLevel::kWarn)
+      .warn("device " + std::to_string(backend_.device().index) + ": the driver would not pin " +
+            std::to_string(refused >> 10) +
+            " KiB of weights and gradients, so they are copied through memory of its own, which is "
+            "slower; `ulimit -l` says how much may be locked");
 }
 
 void DeviceTwins::upload_weights(const Arrive* arrive) {

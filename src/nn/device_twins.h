@@ -42,8 +42,6 @@ class DeviceTwins {
 
   // The host's memory from now on; between passes. Gradients may be null.
   void bind(std::size_t parameter, const Bound& host);
-  // How much of the host's memory the driver would not pin: copies of that take a detour.
-  [[nodiscard]] std::size_t pageable_bytes() const { return pageable_bytes_; }
 
   // Returns when the parameters before `last` are in the host's memory.
   using Arrive = std::function<void(std::size_t last)>;
@@ -99,7 +97,7 @@ class DeviceTwins {
   std::size_t begun_ = 0;   // pieces whose copies have begun
   std::size_t needed_ = 0;  // pieces that computing waits for already
   std::vector<kernels::HostRegistration> registrations_;
-  std::size_t pageable_bytes_ = 0;
+  bool told_ = false;  // that the driver would not pin memory
 
   std::vector<const DeviceTwins*> others_;
   std::vector<kernels::Event> others_computed_;

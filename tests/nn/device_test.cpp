@@ -1,6 +1,11 @@
 // A graph on a GPU against the same graph on the CPU, and what a step on a GPU may not do.
 #include <cmath>
+#include <fcntl.h>
+#include <fstream>
+#include <functional>
 #include <numeric>
+#include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <ps/nn/detection.h>
@@ -10,6 +15,7 @@
 #include "base/buffer.h"
 #include "kernels/backend_pair.h"
 #include "nn/network.h"
+#include "ops/temporary_directory.h"
 #include "support/catch.h"
 
 namespace ps::nn {
@@ -231,6 +237,42 @@ TEST_CASE("device: memory that the driver does not pin is copied all the same", 
   on_gpu.graph.forward_backward(images(), kLabels, {});
   cuda_host::refuse_registration(false);
   require_close(on_gpu.gradients, on_cpu.gradients, 1e-5);
+}
+
+// What `body` writes to standard error.
+std::string errors_of(const std::function<void()>& body) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.write("errors", "");
+  const int before = ::dup(STDERR_FILENO);
+  const int file = ::open(path.c_str(), O_WRONLY);
+  ::dup2(file, STDERR_FILENO);
+  body();
+  ::dup2(before, STDERR_FILENO);
+  ::close(file);
+  ::close(before);
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST_CASE("device: memory that the driver does not pin is told of, once", "[unit][cuda]") {
+  const TestDevice gpu;
+  const auto train = [] {
+    Graph graph({.channels = 256});
+    graph.softmax_cross_entropy(graph.linear(graph.input(), 128, "fc"));
+    Network network(std::move(graph), 3, 2, kGpu);
+    const auto pictures = random_values(2 * 256, 5);
+    for (int step = 0; step < 2; ++step) {
+      for (std::size_t i = 0; i < network.weights.size(); ++i)
+        network.graph.bind(i, network.weights[i], network.gradients[i]);
+      network.graph.forward_backward(pictures, std::vector<std::int32_t>{1, 2}, {});
+    }
+  };
+  CHECK(errors_of(train).empty());
+  cuda_host::refuse_registration(true);
+  const std::string told = errors_of(train);
+  cuda_host::refuse_registration(false);
+  CHECK_THAT(told, Catch::Contains("the driver would not pin 256 KiB"));
+  CHECK(told.find("pin") == told.rfind("pin"));
 }
 #endif
 
