@@ -132,6 +132,7 @@ TEST_CASE("arrival: in every mode what has been waited for is what the step leav
 
 TEST_CASE("arrival: who waits for a parameter hears of the job's end as who waits for the step",
           "[unit][session]") {
+  std::promise<void> pushed;  // an end before that would be another wait's
   std::string told;
   std::string told_again;
   const auto words_of = [](const auto& wait) -> std::string {
@@ -145,10 +146,13 @@ TEST_CASE("arrival: who waits for a parameter hears of the job's end as who wait
   CHECK_THROWS_WITH(LocalCluster::run(2,
                                       [&](Session& session) {
                                         const Trainee trainee(session, ps::Sync{});
-                                        if (session.rank() == 1)
+                                        if (session.rank() == 1) {
+                                          pushed.get_future().wait_for(std::chrono::seconds(60));
                                           throw std::runtime_error("no data");
+                                        }
                                         ps::Model model = trainee.model;
                                         ps::Pending step = model.push_pull(1);
+                                        pushed.set_value();
                                         told = words_of([&] { trainee[1].wait_for_weights(); });
                                         told_again = words_of([&] { step.wait(); });
                                       }),
